@@ -1,0 +1,100 @@
+"""Why billing refuses: one closed family, each with a stable code."""
+
+from typing import ClassVar, Literal
+
+Code = Literal[
+    "period_invalid",
+    "period_not_over",
+    "period_out_of_order",
+    "merchant_not_found",
+    "tariff_missing",
+    "tariff_invalid",
+    "close_blocked",
+    "invoice_not_found",
+    "invoice_inconsistent",
+    "schema_invalid",
+    "migration_changed",
+    "migration_unknown",
+]
+
+
+class BillingRefusal(Exception):  # noqa: N818 (a refusal is no error)
+    """An expected refusal. `code` is stable and meant for programs, `message` for people."""
+
+    code: ClassVar[Code]
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class PeriodInvalid(BillingRefusal):
+    """A period is written YYYY-MM."""
+
+    code = "period_invalid"
+
+
+class PeriodNotOver(BillingRefusal):
+    """A month is closed after its last instant, never before."""
+
+    code = "period_not_over"
+
+
+class PeriodOutOfOrder(BillingRefusal):
+    """A merchant's months close one after the other."""
+
+    code = "period_out_of_order"
+
+
+class MerchantNotFound(BillingRefusal):
+    """No such merchant in `usage_accounts`."""
+
+    code = "merchant_not_found"
+
+
+class TariffMissing(BillingRefusal):
+    """No tariff version is in force at an instant that has to be priced."""
+
+    code = "tariff_missing"
+
+
+class TariffInvalid(BillingRefusal):
+    """A new tariff version has problems; the message lists them all."""
+
+    code = "tariff_invalid"
+
+
+class CloseBlocked(BillingRefusal):
+    """Something older than the close did not end in time; nothing is lost, the close can be repeated."""
+
+    code = "close_blocked"
+
+
+class InvoiceNotFound(BillingRefusal):
+    """No invoice has this number."""
+
+    code = "invoice_not_found"
+
+
+class InvoiceInconsistent(BillingRefusal):
+    """Details, lines and total do not agree (billing rule 6.8); the message lists every difference."""
+
+    code = "invoice_inconsistent"
+
+
+class SchemaInvalid(BillingRefusal):
+    """A schema's name is a lower-case identifier of at most 63 characters."""
+
+    code = "schema_invalid"
+
+
+class MigrationChanged(BillingRefusal):
+    """A migration that was applied reads differently now."""
+
+    code = "migration_changed"
+
+
+class MigrationUnknown(BillingRefusal):
+    """The database was migrated by a newer release than this one."""
+
+    code = "migration_unknown"

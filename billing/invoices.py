@@ -1,0 +1,93 @@
+"""Reading closed invoices."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from billing.errors import InvoiceNotFound
+from billing.invoice import Buyer, Invoice, Item, Late, Line, MerchantId, Serial
+from billing.periods import Period
+from billing.queries import Connection, load_queries
+
+if TYPE_CHECKING:
+    import asyncpg
+
+Row: TypeAlias = "asyncpg.Record"
+
+MOST_LISTED: Final = 1000
+
+_SQL: Final = load_queries("invoices")
+
+
+async def get_invoice(connection: Connection, number: str) -> Invoice:
+    """One invoice with its lines.
+
+    Raises:
+        InvoiceNotFound: no such number.
+    """
+    row = await connection.fetchrow(_SQL["head"], number)
+    if row is None:
+        raise InvoiceNotFound(f"no invoice {number!r}")
+    return (await _with_lines(connection, [row]))[0]
+
+
+async def list_invoices(
+    connection: Connection,
+    *,
+    period: Period | None = None,
+    merchant_ids: Sequence[str] | None = None,
+    after: Invoice | None = None,
+    limit: int = MOST_LISTED,
+) -> list[Invoice]:
+    """Invoices by period, then merchant; None means all; `after` is the last one of the page before."""
+    rows = await connection.fetch(
+        _SQL["listing"],
+        period and period.first_day,
+        merchant_ids,
+        after and after.period.first_day,
+        after and after.buyer.merchant_id,
+        min(limit, MOST_LISTED),
+    )
+    return await _with_lines(connection, rows)
+
+
+async def _with_lines(connection: Connection, heads: Sequence[Row]) -> list[Invoice]:
+    lines: dict[str, list[Line]] = {head["invoice_number"]: [] for head in heads}
+    for row in await connection.fetch(_SQL["lines"], list(lines)):
+        lines[row["invoice_number"]].append(read_line(row))
+    return [read_invoice(head, lines[head["invoice_number"]]) for head in heads]
+
+
+def read_line(row: Row) -> Line:
+    """A line from its columns, as selected for the ledger or collected by a close."""
+    return Line(
+        item=Item(row["item"]),
+        tariff_id=row["tariff_id"],
+        tariff_version=row["tariff_version"],
+        rate=row["rate"],
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+        count=row["count"],
+        quantity=row["quantity"],
+        amount=row["amount"],
+    )
+
+
+def read_invoice(row: Row, lines: Sequence[Line]) -> Invoice:
+    """An invoice from its columns; the stored sums are taken as they are, `invoice.problems` judges them."""
+    return Invoice(
+        serial=Serial(issuer=row["issuer"], year=row["year"], serial=row["serial"]),
+        buyer=Buyer(
+            merchant_id=MerchantId(row["merchant_id"]),
+            invoice_title=row["invoice_title"],
+            tax_no=row["tax_no"],
+        ),
+        period=Period.starting(row["period"]),
+        closed_at=row["closed_at"],
+        lines=tuple(lines),
+        late=Late(count=row["adjustments_count"], amount=row["adjustments_total"]),
+        total_exact=row["total_exact"],
+        carried_in=row["carried_in"],
+        balance=row["balance"],
+        amount_due=row["amount_due"],
+        carried_out=row["carried_out"],
+    )

@@ -1,0 +1,179 @@
+-- Closing a period; the steps are told in billing/close.py. Temporary tables begin with close_.
+
+-- name: clock
+-- The instant of the close: the one given ($1, a simulated clock), else the server's.
+SELECT coalesce($1::timestamptz, clock_timestamp())
+
+-- name: try_lock
+-- One close at a time in this schema. Tried again and again, never waited for in a statement: a session that waits in
+-- one has a running transaction, and the close that holds the lock would wait for that in turn.
+SELECT pg_try_advisory_lock(hashtextextended('billing close in ' || current_schema(), 0))
+
+-- name: unlock
+-- Let the next close in.
+SELECT pg_advisory_unlock(hashtextextended('billing close in ' || current_schema(), 0))
+
+-- name: merchant_exists
+-- $1 merchant.
+SELECT EXISTS (SELECT 1 FROM usage_accounts WHERE merchant_id = $1)
+
+-- name: drop_pending
+-- What an earlier close on this session left.
+DROP TABLE IF EXISTS pg_temp.close_pending, pg_temp.close_lines, pg_temp.close_late
+
+-- name: collect_pending
+-- The merchants to close: opened before the period's end and not closed yet. $1 period, $2 its end, $3 one merchant or
+-- null for all.
+CREATE TEMPORARY TABLE close_pending AS
+SELECT a.merchant_id, a.opened_at, a.tariff_id, a.invoice_title, a.tax_no
+FROM usage_accounts a
+WHERE a.opened_at < $2::timestamptz
+  AND ($3::text IS NULL OR a.merchant_id = $3)
+  AND NOT EXISTS (SELECT 1 FROM closes c WHERE c.merchant_id = a.merchant_id AND c.period = $1::date)
+
+-- name: index_pending
+-- For the chunks, and so that the planner knows how few or many there are.
+CREATE UNIQUE INDEX ON close_pending (merchant_id);
+ANALYZE close_pending
+
+-- name: out_of_order
+-- Merchants whose month before has no completed close although they were open then; as months close in order, the month
+-- before stands for all. $1 the previous period, $2 the start of this one. At most 10 names, and how many in all.
+SELECT merchant_id, count(*) OVER () AS merchants
+FROM close_pending m
+WHERE m.opened_at < $2::timestamptz
+  AND NOT EXISTS (SELECT 1 FROM closes c WHERE c.merchant_id = m.merchant_id AND c.period = $1::date)
+ORDER BY merchant_id LIMIT 10
+
+-- name: without_tariff
+-- Merchants whose tariff has no version in force when their first day in the period may start: those days would have no
+-- price. $1 start of the period.
+SELECT merchant_id, count(*) OVER () AS merchants
+FROM close_pending m
+WHERE NOT EXISTS (
+    SELECT 1 FROM tariffs t
+    WHERE t.tariff_id = m.tariff_id AND t.effective_from <= greatest(m.opened_at, $1::timestamptz))
+ORDER BY merchant_id LIMIT 10
+
+-- name: mark
+-- Tell the writers that the month is closed. $1 period, $2 its end, $3 now. In order of the key: no deadlocks.
+INSERT INTO periods (merchant_id, period, ends_at, marked_at)
+SELECT merchant_id, $1::date, $2::timestamptz, $3::timestamptz FROM close_pending ORDER BY merchant_id
+ON CONFLICT (merchant_id, period) DO NOTHING
+
+-- name: no_time_limit
+-- The session's statement time-out is made for the hot path; this transaction reads a whole month.
+SELECT set_config('statement_timeout', '0', true)
+
+-- name: collect_lines
+-- The lines of all pending merchants, each table read once. $1, $2 the period. CREATE TABLE AS, since PostgreSQL reads
+-- in parallel for it but not for INSERT.
+-- Rental: tariff versions cut the period into windows, and a day is priced by the window in which it starts (rule 6.10).
+-- Calls: rated when they arrived; summed by what they were rated with.
+CREATE TEMPORARY TABLE close_lines AS
+WITH versions AS (
+    SELECT tariff_id, version, rental_day, effective_from,
+           lead(effective_from, 1, 'infinity') OVER (PARTITION BY tariff_id ORDER BY effective_from) AS effective_until
+    FROM tariffs
+), windows AS (
+    SELECT tariff_id, version, rental_day,
+           greatest(effective_from, $1::timestamptz) AS starts_at, least(effective_until, $2::timestamptz) AS ends_at
+    FROM versions
+    WHERE effective_from < $2::timestamptz AND effective_until > $1::timestamptz
+), rental AS (
+    SELECT m.merchant_id, w.tariff_id, w.version, count(*) FILTER (WHERE d.days > 0) AS bindings, sum(d.days) AS days
+    FROM usage_rentals r
+    JOIN close_pending m ON m.merchant_id = r.merchant_id
+    JOIN windows w ON w.tariff_id = m.tariff_id
+    CROSS JOIN LATERAL (SELECT rental_days(r.bound_at, r.ended_at, w.starts_at, w.ends_at) AS days) d
+    WHERE r.bound_at < $2::timestamptz AND (r.ended_at > $1::timestamptz OR r.bound_at >= $1::timestamptz)
+    GROUP BY m.merchant_id, w.tariff_id, w.version
+), calls AS (
+    SELECT c.merchant_id, c.tariff_id, c.tariff_version, c.rate,
+           count(*) AS calls, sum(c.minutes) AS minutes, sum(c.cost) AS amount
+    FROM usage_calls c
+    JOIN close_pending m ON m.merchant_id = c.merchant_id
+    WHERE c.answered_at >= $1::timestamptz AND c.answered_at < $2::timestamptz AND NOT c.late
+    GROUP BY c.merchant_id, c.tariff_id, c.tariff_version, c.rate
+)
+SELECT r.merchant_id, 0::smallint AS item, r.tariff_id, r.version AS tariff_version, w.rental_day AS rate,
+       w.starts_at, w.ends_at, r.bindings AS count, r.days AS quantity, w.rental_day * r.days AS amount
+FROM rental r
+JOIN windows w ON w.tariff_id = r.tariff_id AND w.version = r.version
+WHERE r.days > 0
+UNION ALL
+SELECT merchant_id, 1::smallint, tariff_id, tariff_version, rate,
+       $1::timestamptz, $2::timestamptz, calls, minutes, amount
+FROM calls
+
+-- name: collect_late
+-- Calls that arrived for a closed month and that no invoice has taken yet, of this period or any before. $1 the end of
+-- the period.
+CREATE TEMPORARY TABLE close_late AS
+SELECT c.merchant_id, c.call_id, (c.answered_at AT TIME ZONE 'Asia/Shanghai')::date AS biz_date, c.order_id, c.binding_id,
+       c.answered_at, c.released_at, c.seconds, c.minutes, c.tariff_id, c.tariff_version, c.rate, c.cost AS amount
+FROM usage_calls c
+JOIN close_pending m ON m.merchant_id = c.merchant_id
+WHERE c.late AND c.answered_at < $1::timestamptz
+  AND NOT EXISTS (
+      SELECT 1 FROM invoice_adjustments a WHERE a.merchant_id = c.merchant_id AND a.call_id = c.call_id)
+
+-- name: index_collected
+-- For the chunks.
+CREATE INDEX ON close_lines (merchant_id);
+CREATE INDEX ON close_late (merchant_id);
+ANALYZE close_lines;
+ANALYZE close_late
+
+-- name: pending_count
+-- For the progress.
+SELECT count(*) FROM close_pending
+
+-- name: chunk
+-- The next merchants in order, each with what its last invoice carried over and the sum of its late calls. $1 the last
+-- merchant done ('' at first), $2 the period, $3 how many.
+SELECT m.merchant_id, m.invoice_title, m.tax_no, coalesce(i.carried_out, 0) AS carried_in,
+       l.count AS late_count, l.amount AS late_amount
+FROM (SELECT * FROM close_pending WHERE merchant_id > $1 ORDER BY merchant_id LIMIT $3::integer) m
+LEFT JOIN LATERAL (
+    SELECT carried_out FROM invoices
+    WHERE merchant_id = m.merchant_id AND period < $2::date ORDER BY period DESC LIMIT 1) i ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS count, coalesce(sum(amount), 0) AS amount FROM close_late WHERE merchant_id = m.merchant_id) l
+ORDER BY m.merchant_id
+
+-- name: chunk_lines
+-- The lines of some merchants. $1 merchants.
+SELECT merchant_id, item, tariff_id, tariff_version, rate, starts_at, ends_at, count, quantity::bigint, amount
+FROM close_lines
+WHERE merchant_id = ANY ($1::text[])
+ORDER BY merchant_id, item, starts_at, tariff_id, tariff_version, rate
+
+-- name: take_serials
+-- Take $3 numbers of the series ($1 issuer, $2 year) and return the last of them. The row stays locked until the
+-- invoices are committed with it, so a number is never lost and never given twice.
+INSERT INTO invoice_serials AS s (issuer, year, last_serial) VALUES ($1::text, $2::integer, $3::bigint)
+ON CONFLICT (issuer, year) DO UPDATE SET last_serial = s.last_serial + $3
+RETURNING last_serial
+
+-- name: insert_adjustments
+-- Put the late calls of merchants $1 on their invoices $2; they go from table to table, however many there are.
+-- Returns count and sum for each invoice.
+WITH taken AS (
+    INSERT INTO invoice_adjustments (merchant_id, call_id, invoice_number, biz_date, order_id, binding_id, answered_at,
+        released_at, seconds, minutes, tariff_id, tariff_version, rate, amount)
+    SELECT l.merchant_id, l.call_id, i.invoice_number, l.biz_date, l.order_id, l.binding_id, l.answered_at,
+        l.released_at, l.seconds, l.minutes, l.tariff_id, l.tariff_version, l.rate, l.amount
+    FROM close_late l
+    JOIN unnest($1::text[], $2::text[]) AS i (merchant_id, invoice_number) ON i.merchant_id = l.merchant_id
+    ORDER BY l.merchant_id, l.call_id
+    RETURNING invoice_number, amount
+)
+SELECT invoice_number, count(*) AS count, sum(amount) AS amount FROM taken GROUP BY invoice_number
+
+-- name: closed
+-- How many merchants' closes of the period are complete, and how many of those have an invoice. $1 period, $2 one
+-- merchant or null.
+SELECT count(*) AS merchants, count(invoice_number) AS invoices
+FROM closes
+WHERE period = $1::date AND ($2::text IS NULL OR merchant_id = $2)

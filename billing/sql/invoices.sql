@@ -1,0 +1,19 @@
+-- Reading closed invoices.
+
+-- name: head
+-- One invoice without its lines. $1 number.
+SELECT * FROM invoices WHERE invoice_number = $1
+
+-- name: lines
+-- The lines of some invoices, in order. $1 numbers.
+SELECT * FROM invoice_lines WHERE invoice_number = ANY ($1::text[]) ORDER BY invoice_number, line_no
+
+-- name: listing
+-- Invoices by period and merchant, merchants in byte order. $1 period or null, $2 merchants or null, $3 and $4 the period
+-- and merchant after which to begin, or null, $5 how many.
+SELECT * FROM invoices
+WHERE ($1::date IS NULL OR period = $1)
+  AND ($2::text[] IS NULL OR merchant_id = ANY ($2))
+  AND ($3::date IS NULL OR (period, merchant_id COLLATE "C") > ($3, $4::text))
+ORDER BY period, merchant_id COLLATE "C"
+LIMIT $5::integer

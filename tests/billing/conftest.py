@@ -1,0 +1,159 @@
+"""A world for billing: a schema of its own with the usage relations as plain tables, and the ledger.
+
+Time in these tests is text in Asia/Shanghai, "2026-10-03 12:00"; nothing reads a clock.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import pytest
+
+from billing import migrate
+from billing.calls import rate_call
+from billing.close import CloseReport, close
+from billing.invoice import Invoice
+from billing.invoices import list_invoices
+from billing.periods import Period
+from billing.tariffs import TariffId, load_book
+
+USAGE = """
+CREATE TABLE usage_accounts (merchant_id text PRIMARY KEY, opened_at timestamptz NOT NULL, tariff_id text NOT NULL,
+    invoice_title text, tax_no text);
+CREATE TABLE usage_rentals (merchant_id text NOT NULL, order_id text NOT NULL, binding_id uuid NOT NULL,
+    bound_at timestamptz NOT NULL, ended_at timestamptz NOT NULL);
+CREATE TABLE usage_calls (merchant_id text NOT NULL, order_id text NOT NULL, binding_id uuid NOT NULL,
+    call_id text NOT NULL, answered_at timestamptz NOT NULL, released_at timestamptz NOT NULL, seconds int NOT NULL,
+    minutes int NOT NULL, cost numeric NOT NULL, tariff_id text NOT NULL, tariff_version int NOT NULL,
+    rate numeric NOT NULL, late boolean NOT NULL);
+GRANT SELECT, INSERT ON usage_accounts, usage_rentals, usage_calls TO vnum_app;
+"""
+
+# What a writer owes: whether the month is marked closed is asked in the statement that writes.
+WRITE_CALL = """
+INSERT INTO usage_calls
+SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10, $11, $12,
+    EXISTS (SELECT 1 FROM periods p WHERE p.merchant_id = $1 AND p.ends_at > $5::timestamptz)
+"""
+
+
+class Servers(Protocol):
+    """What these tests need of the session's servers."""
+
+    postgres_dsn: str
+    postgres_admin_dsn: str
+
+
+class World:
+    """The host's side of a story: merchants, bindings, calls; and closing months."""
+
+    def __init__(self, pool: Any, owner: Any) -> None:
+        self.pool = pool
+        self.owner = owner
+        self._ids = 0
+
+    @staticmethod
+    def at(text: str) -> datetime:
+        """An instant from Shanghai's wall clock."""
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
+
+    def next_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    async def account(self, merchant: str, opened: str = "2026-01-01 00:00", tariff: str = "default") -> None:
+        await self.owner.execute(
+            "INSERT INTO usage_accounts VALUES ($1, $2, $3, $4, $5)",
+            merchant, self.at(opened), tariff, f"{merchant} Ltd", "91330100MA2",
+        )  # fmt: skip
+
+    async def tariff(self, version: int, since: str, day: str, minute: str, tariff: str = "default") -> None:
+        await self.owner.execute(
+            "INSERT INTO tariffs VALUES ($1, $2, $3, $4, $5)",
+            tariff, version, self.at(since), Decimal(day), Decimal(minute),
+        )  # fmt: skip
+
+    async def rental(self, merchant: str, bound: str, ended: str, order: str = "order") -> None:
+        await self.owner.execute(
+            "INSERT INTO usage_rentals VALUES ($1, $2, $3, $4, $5)",
+            merchant, order, UUID(int=self.next_id()), self.at(bound), self.at(ended),
+        )  # fmt: skip
+
+    async def call_row(self, merchant: str, answered: str, released: str, call: str, tariff: str) -> list[object]:
+        """A rated call as the arguments of WRITE_CALL."""
+        start, end = self.at(answered), self.at(released)
+        rated = rate_call(start, end, (await load_book(self.owner)).at(TariffId(tariff), start))
+        return [
+            merchant, f"order-{call}", UUID(int=self.next_id()), call, start, end, rated.seconds, rated.minutes,
+            rated.cost, rated.tariff_id, rated.tariff_version, rated.rate,
+        ]  # fmt: skip
+
+    async def call(
+        self, merchant: str, answered: str, released: str, call: str = "", tariff: str = "default"
+    ) -> None:
+        """A call record that arrives now, whenever the call was."""
+        row = await self.call_row(merchant, answered, released, call or f"call-{self.next_id()}", tariff)
+        await self.owner.execute(WRITE_CALL, *row)
+
+    async def close(self, period: str, at: str = "2030-01-01 00:00", **options: Any) -> CloseReport:
+        return await close(self.pool, Period.parse(period), now=self.at(at), **options)
+
+    async def invoices(self, period: str | None = None) -> list[Invoice]:
+        """All invoices by period and merchant."""
+        return await list_invoices(self.owner, period=Period.parse(period) if period else None)
+
+    async def dues(self) -> dict[str, tuple[str, str, str]]:
+        """(total_exact, amount_due, carried_out) by "merchant period", as text; zeros at the end do not count."""
+        return {
+            f"{i.buyer.merchant_id} {i.period}": (
+                format(i.total_exact.normalize(), "f"),
+                str(i.amount_due),
+                format(i.carried_out.normalize(), "f"),
+            )
+            for i in await self.invoices()
+        }
+
+
+@pytest.fixture
+async def schema(endpoints: Servers) -> AsyncIterator[str]:
+    """The name of a schema of its own, dropped at the end."""
+    connection = await asyncpg.connect(endpoints.postgres_admin_dsn)
+    name = f"billing_{await connection.fetchval('SELECT txid_current()')}"
+    try:
+        yield name
+        await connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def connect(endpoints: Servers, schema: str) -> AsyncIterator[Callable[..., Any]]:
+    """Opens sessions on the schema: `await connect()` as the application, `await connect(owner=True)`."""
+    opened: list[Any] = []
+
+    async def new(*, owner: bool = False) -> Any:
+        dsn = endpoints.postgres_admin_dsn if owner else endpoints.postgres_dsn
+        # A session in another zone and with a short limit: neither may change a bill.
+        settings = {"search_path": schema, "timezone": "America/New_York", "statement_timeout": "30s"}
+        opened.append(await asyncpg.connect(dsn, server_settings=settings))
+        return opened[-1]
+
+    yield new
+    for connection in opened:
+        await connection.close()
+
+
+@pytest.fixture
+async def world(endpoints: Servers, schema: str, connect: Callable[..., Any]) -> AsyncIterator[World]:
+    """An empty world: tariff "default" 0.00018 a day and 0.02 a minute, no merchant."""
+    owner = await connect(owner=True)
+    await migrate.apply(owner, schema, migrate.load("billing", "billing"))
+    await owner.execute(USAGE)
+    settings = {"search_path": schema, "timezone": "America/New_York", "statement_timeout": "30s"}
+    pool = await asyncpg.create_pool(endpoints.postgres_dsn, min_size=1, max_size=4, server_settings=settings)
+    async with pool:
+        yield World(pool, owner)

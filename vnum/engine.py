@@ -1,0 +1,130 @@
+"""The composition root: builds every part from settings and servers. Tests call it with other parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from vnum.pool.keys import Keys
+from vnum.pool.redis_pool import RedisPool
+from vnum.service.bind import Binder
+from vnum.service.care import Care
+from vnum.service.clock import Clock, ServerClock, peek
+from vnum.service.hosts import Hosts
+from vnum.service.labels import Labels
+from vnum.service.lifetime import Lifetime
+from vnum.service.merchants import Merchants
+from vnum.service.records import Records
+from vnum.service.registry import Registry
+from vnum.service.route import Policy, Routes
+from vnum.service.supply import Supply
+from vnum.store import clock as stored_clock
+from vnum.store.database import Database, open_database
+from vnum.vault import Vault, open_key_file
+
+REDIS_TIMEOUT_S = 1.0
+REDIS_CONNECTIONS = 32
+NOTE_CONNECTIONS = 2
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an engine runs and by what rules."""
+
+    postgres_dsn: str
+    redis_url: str
+    key_file: Path
+    may_make_key: bool = True
+    schema: str = "vnum"
+    prefix: str | None = None
+    cells: int = 1
+    postgres_connections: int = 8
+    statement_timeout_s: int = 30
+    policy: Policy = Policy()
+    issuer: str = "VN"
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """Every use case, ready to be called."""
+
+    database: Database
+    pool: RedisPool
+    vault: Vault
+    clock: Clock
+    cells: int
+    issuer: str
+    registry: Registry
+    supply: Supply
+    care: Care
+    binder: Binder
+    lifetime: Lifetime
+    labels: Labels
+    routes: Routes
+    records: Records
+    hosts: Hosts
+    merchants: Merchants
+
+
+@asynccontextmanager
+async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncIterator[Engine]:
+    """An engine on a migrated schema; closes its connections at the end."""
+    vault = Vault(open_key_file(parts.key_file, may_make=parts.may_make_key))
+    database = await open_database(
+        parts.postgres_dsn,
+        parts.schema,
+        connections=parts.postgres_connections,
+        statement_timeout_s=parts.statement_timeout_s,
+    )
+    notes = await open_database(parts.postgres_dsn, parts.schema, connections=NOTE_CONNECTIONS, durable=False)
+    pool = RedisPool(open_redis(parts.redis_url), Keys(parts.prefix or parts.schema))
+    try:
+        engine = assemble(parts, database, notes, pool, vault, clock)
+        await stored_clock.ensure_months(database, await peek(engine.clock, database))
+        yield engine
+    finally:
+        await pool.close()
+        await notes.close()
+        await database.close()
+
+
+def open_redis(url: str) -> Redis:
+    """A client that says at once when Redis is away: the caller has another way."""
+    return Redis.from_url(
+        url,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=REDIS_CONNECTIONS,
+    )
+
+
+def assemble(
+    parts: Parts, database: Database, notes: Database, pool: RedisPool, vault: Vault, clock: Clock | None
+) -> Engine:
+    clock = clock or ServerClock(database)
+    cells = parts.cells
+    registry = Registry(database)
+    supply = Supply(database, pool, registry)
+    care = Care(database, pool, registry, supply, clock, cells)
+    binder = Binder(database, vault, registry, supply, care, clock, cells)
+    return Engine(
+        database=database,
+        pool=pool,
+        vault=vault,
+        clock=clock,
+        cells=cells,
+        issuer=parts.issuer,
+        registry=registry,
+        supply=supply,
+        care=care,
+        binder=binder,
+        lifetime=Lifetime(database, registry, supply, clock, cells),
+        labels=Labels(database, vault, binder, clock, cells),
+        routes=Routes(database, notes, vault, registry, clock, cells, parts.policy),
+        records=Records(database, vault, registry, clock, cells),
+        hosts=Hosts(database, registry, clock, cells),
+        merchants=Merchants(database, clock),
+    )

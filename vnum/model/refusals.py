@@ -1,0 +1,77 @@
+"""Every reason why vnum may say no: a closed set of stable codes, which other systems match on."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Code(StrEnum):
+    INVALID_REQUEST = "invalid_request"
+    INVALID_PHONE = "invalid_phone"
+    INVALID_HOST = "invalid_host"
+    INVALID_NUMBER = "invalid_number"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    MERCHANT_NOT_FOUND = "merchant_not_found"
+    MERCHANT_EXISTS = "merchant_exists"
+    MERCHANT_SUSPENDED = "merchant_suspended"
+    HOST_NOT_FOUND = "host_not_found"
+    HOST_EXISTS = "host_exists"
+    HOST_IN_USE = "host_in_use"
+    HOST_LOCKED = "host_locked"
+    BINDING_NOT_FOUND = "binding_not_found"
+    BINDING_CONFLICT = "binding_conflict"
+    BINDING_EXPIRED = "binding_expired"
+    BINDING_RELEASED = "binding_released"
+    EXTEND_LIMIT = "extend_limit"
+    ORDER_NOT_SHIPPED = "order_not_shipped"
+    RECIPIENT_ERASED = "recipient_erased"
+    NO_NUMBER_AVAILABLE = "no_number_available"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    TARIFF_NOT_FOUND = "tariff_not_found"
+    INVOICE_NOT_FOUND = "invoice_not_found"
+    PERIOD_NOT_OVER = "period_not_over"
+    PERIOD_OUT_OF_ORDER = "period_out_of_order"
+    CLOSE_BLOCKED = "close_blocked"
+    CLOCK_JUMP = "clock_jump"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    STORE_UNAVAILABLE = "store_unavailable"
+    OVERLOADED = "overloaded"
+    # of a call, or of a call's record
+    NO_BINDING = "no_binding"
+    BINDING_MISMATCH = "binding_mismatch"
+    INVALID_CALLER = "invalid_caller"
+    RELEASE_BEFORE_ANSWER = "release_before_answer"
+    TIME_IN_FUTURE = "time_in_future"
+    RECORD_CONFLICT = "record_conflict"
+    CALLER_LOCKED_OUT = "caller_locked_out"
+    TOO_MANY_TRIES = "too_many_tries"
+
+
+class Shortage(StrEnum):
+    """Why there is no number (`reason` of `no_number_available`)."""
+
+    NO_HOST_IN_CITY = "no_host_in_city"
+    NO_ACTIVE_HOST = "no_active_host"
+    ALL_BOUND = "all_bound"
+    ALL_QUARANTINED = "all_quarantined"
+    HOST_FULL = "host_full"
+    CELL_EXHAUSTED = "cell_exhausted"
+    POOL_UNAVAILABLE = "pool_unavailable"
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """An expected no: an answer, not an exception. `detail` says what, where and what to do; never a phone."""
+
+    code: Code
+    detail: str
+    reason: Shortage | None = None
+
+
+class Refused(Exception):
+    """A refusal on its way through code that has no other answer to give; translated once at the edge."""
+
+    def __init__(self, code: Code, detail: str, reason: Shortage | None = None) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.refusal = Refusal(code=code, detail=detail, reason=reason)

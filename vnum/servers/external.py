@@ -1,0 +1,120 @@
+"""What both checks of a user's own server share: where it is, who answers there, what to tell.
+
+No message repeats a DSN, a URL or a driver's own text about one: a password may stand in any part of a
+mistyped one.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from vnum.servers.trouble import ServerTrouble
+
+CONNECT_LIMIT_S = 10.0
+_KNOCK_LIMIT_S = 2.0
+_HOSTS = re.compile(r"[\w.,:\-\[\]%]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What an external server said about itself. `product` is PostgreSQL, Valkey or Redis."""
+
+    product: str
+    version: str
+    superuser: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """`reply` is None if nothing was said in time, empty if the other side hung up; `failure` is why nobody
+    opened."""
+
+    reply: bytes | None = None
+    failure: str | None = None
+
+
+def place(url: str) -> str:
+    """Host and port, or the socket, for a message. Empty if the text is odd and may hold a password there."""
+    try:
+        parts = urlsplit(url)
+        hosts = parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", [""])[0]
+    except ValueError:
+        return ""
+    if "@" in parts.path + parts.query + parts.fragment:
+        return ""
+    if parts.scheme == "unix":
+        return parts.path
+    return hosts if hosts.startswith("/") or _HOSTS.fullmatch(hosts) else ""
+
+
+def address(url: str, default_port: int, socket_name: str) -> str | tuple[str, int]:
+    """The first host of a URL, or the path of its socket."""
+    where = place(url).split(",")[0]
+    if where.startswith("/"):
+        return f"{where}/{socket_name}" if socket_name else where
+    host, _, port = where.rpartition(":") if re.search(r":\d+$", where) else (where, "", str(default_port))
+    return host.strip("[]") or "localhost", int(port)
+
+
+async def knock(target: str | tuple[str, int], words: bytes, nudge: bytes) -> Knock:
+    """Connects, says `words`, then `nudge` if there is no reply, and tells what came back."""
+    try:
+        async with asyncio.timeout(_KNOCK_LIMIT_S):
+            opening = (
+                asyncio.open_unix_connection(target) if isinstance(target, str) else asyncio.open_connection(*target)
+            )
+            reader, writer = await opening
+    except (OSError, TimeoutError) as trouble:
+        return Knock(failure=reason(trouble))
+    try:
+        return Knock(reply=await _reply(reader, writer, words) or await _reply(reader, writer, nudge))
+    except OSError:
+        return Knock(reply=b"")
+    finally:
+        writer.close()
+
+
+async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, words: bytes) -> bytes | None:
+    writer.write(words)
+    try:
+        async with asyncio.timeout(_KNOCK_LIMIT_S):
+            return await reader.read(64)
+    except TimeoutError:
+        return None
+
+
+def reason(trouble: BaseException) -> str:
+    """An operating system's reason in words, without addresses."""
+    if isinstance(trouble, TimeoutError):
+        return "no answer in time"
+    return (trouble.strerror if isinstance(trouble, OSError) else None) or "the connection failed"
+
+
+def refused(code: str, setting: str, where: str, why: str, advice: str) -> ServerTrouble:
+    return ServerTrouble(code, f"{setting} leads to {where or 'a server'}, but {why}.", advice)
+
+
+def malformed(setting: str, example: str) -> ServerTrouble:
+    return ServerTrouble(
+        "malformed_address",
+        f"{setting} cannot be understood.",
+        f"It should look like {example}; characters such as @ / : # ? in a password must be percent-encoded.",
+    )
+
+
+def unreachable(code: str, setting: str, where: str, why: str) -> ServerTrouble:
+    return ServerTrouble(
+        code,
+        f"{setting} leads to {where or 'a server'}, which cannot be reached: {why}.",
+        f"Start that server, correct {setting}, or unset it to use the embedded server.",
+    )
+
+
+def stranger(code: str, product: str, setting: str, where: str) -> ServerTrouble:
+    return ServerTrouble(
+        code,
+        f"{setting} leads to {where or 'a server'}: something listens there, but it is no {product} (or it "
+        "insists on TLS). Another program has taken that address.",
+        f"Correct {setting}, or stop that program.",
+    )

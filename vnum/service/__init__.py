@@ -1,0 +1,1 @@
+"""What vnum does, one use case a file."""

@@ -1,0 +1,159 @@
+"""Care of the pool: rebuild it from PostgreSQL, roll it over at midnight, bring orphans back, and look at it."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from vnum.model.hosts import Host, HostState
+from vnum.model.instants import day_of
+from vnum.model.numbers import index_of, parse_extension
+from vnum.pool.redis_pool import PoolDown, RedisPool
+from vnum.service import clock as clocks
+from vnum.service.clock import Clock
+from vnum.service.registry import Registry
+from vnum.service.supply import Supply
+from vnum.store import bindings as stored
+from vnum.store import clock as stored_clock
+from vnum.store import hosts as stored_hosts
+from vnum.store import idempotency
+from vnum.store.database import Database
+
+
+class HostUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What is free, bound and in quarantine on a host, by PostgreSQL; and, at the past week's pace, how long it lasts.
+
+    `days_left` None = nothing was bound in the past week.
+    """
+
+    host: str
+    city: str | None
+    state: HostState
+    capacity: int
+    free: int
+    bound: int
+    quarantined: int
+    days_left: int | None
+
+
+class CityUse(msgspec.Struct, frozen=True, kw_only=True):
+    city: str | None
+    capacity: int
+    free: int
+    bound: int
+    quarantined: int
+    days_left: int | None
+
+
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    hosts: list[HostUse]
+    cities: list[CityUse]
+    redis: str
+
+
+class Care:
+    def __init__(
+        self,
+        database: Database,
+        pool: RedisPool,
+        registry: Registry,
+        supply: Supply,
+        clock: Clock,
+        cells: int,
+    ) -> None:
+        self._database = database
+        self._pool = pool
+        self._registry = registry
+        self._supply = supply
+        self._clock = clock
+        self._cells = cells
+        self._rolled_on = -1
+
+    async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Loads every host into Redis as PostgreSQL has it, while binding goes on; the number of hosts. Raises PoolDown."""
+        now = await clocks.peek(self._clock, self._database)
+        await self._registry.refresh(force=True)
+        hosts = [host for host in self._registry.all if host.state is not HostState.RETIRED]
+        for done, host in enumerate(hosts, 1):
+            await self._supply.load(host, now)
+            if progress:
+                progress(done, len(hosts))
+        return len(hosts)
+
+    async def tend(self) -> None:
+        """What has to be done now and then: partitions, orphans, and once a day the roll-over."""
+        now = await clocks.peek(self._clock, self._database)
+        await stored_clock.ensure_months(self._database, now)
+        await self._registry.refresh()
+        for cell in range(self._cells):
+            await self.free_orphans(cell, now)
+        if day_of(now) != self._rolled_on:
+            await self._roll(now)
+            await idempotency.forget(self._database)
+
+    async def free_orphans(self, cell: int, now: datetime) -> int:
+        """Brings back slots whose orders lost a race; the number of them."""
+        records = await stored.free_orphans(self._database, cell, now)
+        slots = [(row["host"], index_of(parse_extension(row["extension"])), now) for row in records]
+        await self._supply.move(cell, slots)
+        return len(slots)
+
+    async def use(self) -> PoolUse:
+        """The pool as PostgreSQL has it, per host and city."""
+        records = await stored_hosts.occupancy(self._database, self._clock.simulated())
+        await self._registry.refresh(force=True)
+        hosts = [
+            _use(self._registry.known(row["host"]), row["bound"], row["quarantined"], row["bound_in_week"])
+            for row in records
+        ]
+        pace = {row["host"]: row["bound_in_week"] for row in records}
+        cities = [
+            _city(city, [host for host in hosts if host.city == city], pace)
+            for city in dict.fromkeys(host.city for host in hosts)
+        ]
+        return PoolUse(hosts=hosts, cities=cities, redis=await self._redis_state())
+
+    async def _roll(self, now: datetime) -> None:
+        try:
+            for host in self._registry.all:
+                await self._supply.roll(host, now)
+        except PoolDown:
+            return  # the next round tries again
+        self._rolled_on = day_of(now)
+
+    async def _redis_state(self) -> str:
+        try:
+            await self._pool.ping()
+        except PoolDown:
+            return "down"
+        return "up"
+
+
+def _use(host: Host, bound: int, quarantined: int, bound_in_week: int) -> HostUse:
+    free = host.capacity - bound - quarantined
+    return HostUse(
+        host=host.host,
+        city=host.city,
+        state=host.state,
+        capacity=host.capacity,
+        free=free,
+        bound=bound,
+        quarantined=quarantined,
+        days_left=_days_left(free, bound_in_week),
+    )
+
+
+def _city(city: str | None, hosts: list[HostUse], pace: dict[str, int]) -> CityUse:
+    free = sum(host.free for host in hosts)
+    return CityUse(
+        city=city,
+        capacity=sum(host.capacity for host in hosts),
+        free=free,
+        bound=sum(host.bound for host in hosts),
+        quarantined=sum(host.quarantined for host in hosts),
+        days_left=_days_left(free, sum(pace[host.host] for host in hosts)),
+    )
+
+
+def _days_left(free: int, bound_in_week: int) -> int | None:
+    return free * 7 // bound_in_week if bound_in_week else None

@@ -1,0 +1,108 @@
+"""Hosts: register them, and move them through their states."""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_exponential
+
+from vnum.model.hosts import ExtCheck, Host, HostState
+from vnum.model.numbers import NumberError, Plan, parse_host
+from vnum.model.refusals import Code, Refused
+from vnum.service.bind import Name
+from vnum.service.clock import Clock
+from vnum.service.registry import Registry
+from vnum.store import hosts as stored
+from vnum.store.database import Database
+
+WRITERS_S = 60
+"""How long a retirement waits for the statements that began before it."""
+
+
+class NewHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """quarantine_days null = a slot is never used again."""
+
+    host: Name
+    city: Name | None = None
+    carrier: Name | None = None
+    plan: Plan = Plan.HOST_EXT
+    ext_digits: Annotated[int, msgspec.Meta(ge=1, le=4)] = 4
+    ext_check: ExtCheck = ExtCheck.NONE
+    quarantine_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | None = 90
+    max_live: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.ext_check is ExtCheck.DAMM and self.ext_digits == 1:
+            raise ValueError("ext_check damm needs at least 2 ext_digits: one of them is the check digit")
+
+
+class Hosts:
+    def __init__(self, database: Database, registry: Registry, clock: Clock, cells: int) -> None:
+        self._database = database
+        self._registry = registry
+        self._clock = clock
+        self._cells = cells
+        self._adding = asyncio.Lock()
+
+    async def add(self, new: NewHost) -> Host:
+        """Registers a host in the emptiest cell. Raises Refused: invalid_host, host_exists."""
+        try:
+            number = parse_host(new.host, new.plan)
+        except NumberError as error:
+            raise Refused(Code.INVALID_HOST, f"host: {error}") from error
+        async with self._adding:
+            host = msgspec.convert(
+                msgspec.to_builtins(new) | {"host": number, "cell": await self._emptiest(), "state": HostState.ACTIVE},
+                Host,
+            )
+            if not await stored.add(self._database, host, self._clock.simulated()):
+                raise Refused(Code.HOST_EXISTS, f"host {number} is registered already")
+        await self._registry.refresh(force=True)
+        return host
+
+    async def list(self) -> list[Host]:
+        await self._registry.refresh(force=True)
+        return self._registry.all
+
+    async def set_state(self, number: str, state: HostState) -> Host:
+        """Raises Refused: host_not_found, host_in_use (retired, but live bindings are on it)."""
+        await self._registry.refresh(force=True)
+        host = await self._registry.get(number)
+        if host is None:
+            raise Refused(Code.HOST_NOT_FOUND, f"host {number} is not registered")
+        if state is HostState.RETIRED and host.state is not HostState.RETIRED:
+            await self._empty(host)
+        await stored.set_state(self._database, host.host, state)
+        await self._registry.refresh(force=True)
+        return self._registry.known(host.host)
+
+    async def _empty(self, host: Host) -> None:
+        """Keeps new bindings out and waits for those under way, so that none is missed in the count."""
+        await stored.set_state(self._database, host.host, HostState.DRAINING)
+        before = await stored.writers_open(self._database)
+        try:
+            await self._ended(before)
+        except RetryError:
+            await stored.set_state(self._database, host.host, host.state)
+            raise Refused(
+                Code.STORE_UNAVAILABLE, f"statements older than {WRITERS_S} s are still open; try again"
+            ) from None
+        if live := await stored.live_on(self._database, host, self._clock.simulated()):
+            await stored.set_state(self._database, host.host, host.state)
+            raise Refused(
+                Code.HOST_IN_USE,
+                f"host {host.host} has {live} live bindings; set it to draining and retire it when they have ended",
+            )
+
+    @retry(
+        retry=retry_if_result(bool),
+        stop=stop_after_delay(WRITERS_S),
+        wait=wait_exponential(multiplier=0.005, max=0.5),
+    )
+    async def _ended(self, writers: set[str]) -> set[str]:
+        """Those of `writers` that are still open; asked again until there is none."""
+        return writers & await stored.writers_open(self._database)
+
+    async def _emptiest(self) -> int:
+        hosts = await stored.hosts_by_cell(self._database)
+        return min(range(self._cells), key=lambda cell: (hosts.get(cell, 0), cell))

@@ -1,0 +1,183 @@
+"""Labels: the current number of many orders in one call, and the re-issue of a lapsed one."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from asyncpg import Record
+
+from vnum.model import bindings as rules
+from vnum.model.bindings import Binding, State
+from vnum.model.cells import cell_of
+from vnum.model.orders import READABLE, OrderStatus
+from vnum.model.refusals import Code, Refusal
+from vnum.service.bind import Binder, Bound, Name, Order, current
+from vnum.service.clock import Clock
+from vnum.service.supply import Wish
+from vnum.store import bindings as stored
+from vnum.store.database import Database
+from vnum.vault import Vault
+
+
+class LabelItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order by its own id, or by a parcel of it."""
+
+    merchant_id: Name | None = None
+    order_id: Name | None = None
+    carrier: Name | None = None
+    waybill_no: Name | None = None
+
+    def __post_init__(self) -> None:
+        by_order = self.merchant_id is not None and self.order_id is not None
+        by_parcel = self.carrier is not None and self.waybill_no is not None
+        if by_order == by_parcel:
+            raise ValueError("give either merchant_id and order_id, or carrier and waybill_no")
+
+
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose eyes see the labels. `merchants`, `carrier` None = not tied; `prints` = may read from the waybill on."""
+
+    merchants: frozenset[str] | None = None
+    carrier: str | None = None
+    prints: bool = True
+
+
+class Label(msgspec.Struct, frozen=True):
+    binding: Binding
+    now: datetime
+
+
+class Labels:
+    def __init__(self, database: Database, vault: Vault, binder: Binder, clock: Clock, cells: int) -> None:
+        self._database = database
+        self._vault = vault
+        self._binder = binder
+        self._clock = clock
+        self._cells = cells
+
+    async def current(
+        self, items: Sequence[LabelItem], *, reissue: bool = False, reader: Reader = Reader()
+    ) -> list[Label | Refusal]:
+        """Per item, in order, the live binding of its order, or why there is none to print."""
+        orders = await self._orders(items, reader)
+        records = await self._read(orders)
+        answers = [order if isinstance(order, Refusal) else _label(records[order], reader) for order in orders]
+        if reissue:
+            await self._reissue(orders, records, answers)
+        return answers
+
+    async def _orders(self, items: Sequence[LabelItem], reader: Reader) -> list[tuple[str, str] | Refusal]:
+        """(merchant_id, order_id) of each item that the reader may see."""
+        by_parcel = await self._by_parcel(items, reader)
+        orders: list[tuple[str, str] | Refusal] = []
+        for n, item in enumerate(items):
+            if item.merchant_id is not None and item.order_id is not None:
+                orders.append((item.merchant_id, item.order_id))
+            else:
+                orders.append(by_parcel.get(n, _NO_PARCEL))
+        carried = await self._carried(orders, reader)
+        return [
+            order if isinstance(order, Refusal) or _sees(reader, order, carried) else _NO_BINDING for order in orders
+        ]
+
+    async def _by_parcel(self, items: Sequence[LabelItem], reader: Reader) -> dict[int, tuple[str, str]]:
+        asked = [
+            (n, item.carrier, item.waybill_no)
+            for n, item in enumerate(items)
+            if item.carrier is not None and item.waybill_no is not None
+        ]
+        asked = [row for row in asked if reader.carrier in (None, row[1])]
+        if not asked:
+            return {}
+        rows = [(cell_of(self._cells, carrier, number), carrier, number) for _, carrier, number in asked]
+        found = await stored.waybills(self._database, rows)
+        return {asked[at][0]: order for at, order in found.items()}
+
+    async def _carried(self, orders: Sequence[tuple[str, str] | Refusal], reader: Reader) -> frozenset[tuple[str, str]]:
+        """Of a tied courier: the orders that he carries a parcel of."""
+        asked = [order for order in orders if not isinstance(order, Refusal)]
+        if reader.carrier is None or not asked:
+            return frozenset()
+        found = await stored.carried_orders(self._database, reader.carrier, asked)
+        return frozenset(asked[n] for n in found)
+
+    async def _read(self, orders: Sequence[tuple[str, str] | Refusal]) -> dict[tuple[str, str], Record]:
+        by_cell: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+        for order in dict.fromkeys(order for order in orders if not isinstance(order, Refusal)):
+            by_cell[cell_of(self._cells, *order)].append(order)
+        records: dict[tuple[str, str], Record] = {}
+        for cell, asked in by_cell.items():
+            merchants, ids = zip(*asked, strict=True)
+            found = await stored.labels(self._database, cell, self._clock.simulated(), merchants, ids)
+            records |= zip(asked, found, strict=True)
+        return records
+
+    async def _reissue(
+        self,
+        orders: Sequence[tuple[str, str] | Refusal],
+        records: dict[tuple[str, str], Record],
+        answers: list[Label | Refusal],
+    ) -> None:
+        """Binds lapsed orders anew, with what they asked for last. Released ones stay released."""
+        lapsed = {
+            order
+            for order, answer in zip(orders, answers, strict=True)
+            if not isinstance(order, Refusal) and isinstance(answer, Refusal) and answer.code is Code.BINDING_EXPIRED
+        }
+        wanted: dict[tuple[str, str], Order | Refusal] = {order: await self._again(records[order]) for order in lapsed}
+        ready = {order: again for order, again in wanted.items() if isinstance(again, Order)}
+        outcomes = dict(zip(ready, await self._binder.bind_orders(list(ready.values())), strict=True))
+        for n, order in enumerate(orders):
+            if isinstance(order, Refusal) or order not in wanted:
+                continue
+            outcome = outcomes.get(order) or wanted[order]
+            if isinstance(outcome, Bound):
+                answers[n] = Label(outcome.binding, outcome.now)
+            elif isinstance(outcome, Refusal):
+                answers[n] = outcome
+
+    async def _again(self, record: Record) -> Order | Refusal:
+        last = await stored.last_recipient(
+            self._database,
+            cell_of(self._cells, record["merchant_id"], record["order_id"]),
+            record["binding_id"],
+        )
+        if last is None or last["recipient"] is None:
+            return Refusal(
+                code=Code.RECIPIENT_ERASED,
+                detail="the recipient's phone was erased; bind the order again with its phone",
+            )
+        name = last["recipient_name"]
+        return self._binder.order(
+            last["merchant_id"],
+            last["order_id"],
+            self._vault.open(last["recipient"], last["binding_id"]),
+            order_status=record["order_status"],
+            ttl_days=last["ttl_days"],
+            wish=Wish(last["city"], last["city_strict"]),
+            mode=last["mode"],
+            recipient_name=None if name is None else self._vault.open(name, last["binding_id"], b"name"),
+        )
+
+
+_NO_BINDING = Refusal(code=Code.BINDING_NOT_FOUND, detail="no number was ever bound for this order")
+_NO_PARCEL = Refusal(code=Code.BINDING_NOT_FOUND, detail="no order is known for this waybill")
+
+
+def _sees(reader: Reader, order: tuple[str, str], carried: frozenset[tuple[str, str]]) -> bool:
+    """What is not his to see does not exist for a tied key."""
+    if reader.merchants is not None and order[0] not in reader.merchants:
+        return False
+    return reader.carrier is None or order in carried
+
+
+def _label(record: Record, reader: Reader) -> Label | Refusal:
+    if record["binding_id"] is None:
+        return _NO_BINDING
+    if not reader.prints and OrderStatus(record["order_status"]) not in READABLE:
+        return Refusal(code=Code.ORDER_NOT_SHIPPED, detail="the number is readable once the order is shipped")
+    binding = current(record, record["merchant_id"], record["order_id"])
+    if binding.state(record["now"]) is not State.LIVE:
+        return rules.ended(binding, record["now"])
+    return Label(binding, record["now"])

@@ -1,0 +1,154 @@
+"""The rest of a binding's life: look at it, extend it, release it. It expires by the clock, with nobody's help."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from vnum.model import bindings as rules
+from vnum.model.bindings import Binding, Mode
+from vnum.model.hosts import HostState
+from vnum.model.ids import cell_in
+from vnum.model.numbers import index_of, parse_extension
+from vnum.model.refusals import Code, Refusal, Refused
+from vnum.service.clock import Clock
+from vnum.service.registry import Registry
+from vnum.service.supply import Supply
+from vnum.store import bindings as stored
+from vnum.store.database import Connection, Database, writer_of
+
+ATTEMPTS = 4
+"""A write that finds the binding changed since it was read reads it again."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A binding as of `now`."""
+
+    binding: Binding
+    now: datetime
+
+
+class Lifetime:
+    def __init__(self, database: Database, registry: Registry, supply: Supply, clock: Clock, cells: int) -> None:
+        self._database = database
+        self._registry = registry
+        self._supply = supply
+        self._clock = clock
+        self._cells = cells
+
+    async def get(self, binding_id: UUID) -> Seen:
+        """Raises Refused (binding_not_found)."""
+        self._in_range(binding_id)
+        record = await stored.binding(self._database, cell_in(binding_id), binding_id, self._clock.simulated())
+        now = max(record["server_now"], record["highest"] or record["server_now"])
+        return Seen(_binding(record, binding_id), now)
+
+    async def extend(self, binding_id: UUID, days: int, connection: Connection | None = None) -> Seen:
+        """Adds days x 24 h to a live binding. Raises Refused: binding_not_found, binding_expired,
+        binding_released, extend_limit, host_locked, clock_jump.
+
+        `connection` = inside the caller's transaction (which may keep the answer with it).
+        """
+        if connection is not None:
+            return await self._extend(connection, binding_id, days)
+        async with self._database.acquire() as own:
+            return await self._extend(own, binding_id, days)
+
+    async def release(self, binding_id: UUID, reason: str) -> Seen:
+        """Ends a live binding now; a released one stays as it is. Raises Refused: binding_not_found,
+        binding_expired, clock_jump."""
+        async with self._database.acquire() as connection:
+            for _ in range(ATTEMPTS):
+                seen = await self._read(connection, binding_id)
+                verdict = rules.release(seen.binding, seen.now)
+                if isinstance(verdict, Refusal):
+                    raise Refused(verdict.code, verdict.detail)
+                if not verdict:
+                    return seen
+                held_until = self._held_until(seen.binding, seen.now)
+                if await stored.release(
+                    connection,
+                    cell_in(binding_id),
+                    seen.now,
+                    writer_of(connection),
+                    binding_id,
+                    held_until,
+                    reason,
+                ):
+                    await self._move(seen.binding, held_until)
+                    return Seen(msgspec.structs.replace(seen.binding, ended_at=seen.now, released=True), seen.now)
+        raise _changing(binding_id)
+
+    async def _extend(self, connection: Connection, binding_id: UUID, days: int) -> Seen:
+        for _ in range(ATTEMPTS):
+            seen = await self._read(connection, binding_id)
+            binding = seen.binding
+            expires_at = rules.extend(binding, days, seen.now)
+            if isinstance(expires_at, Refusal):
+                raise Refused(expires_at.code, expires_at.detail)
+            self._refuse_locked(binding)
+            held_until = self._held_until(binding, expires_at)
+            if await stored.extend(
+                connection,
+                cell_in(binding_id),
+                seen.now,
+                writer_of(connection),
+                binding_id,
+                binding.expires_at,
+                expires_at,
+                held_until,
+            ):
+                await self._move(binding, held_until)
+                return Seen(msgspec.structs.replace(binding, expires_at=expires_at, ended_at=expires_at), seen.now)
+        raise _changing(binding_id)
+
+    async def _read(self, connection: Connection, binding_id: UUID) -> Seen:
+        self._in_range(binding_id)
+        await self._registry.refresh()
+        record = await stored.binding(connection, cell_in(binding_id), binding_id, self._clock.simulated())
+        now = await self._clock.settle(record["server_now"], record["highest"])
+        return Seen(_binding(record, binding_id), now)
+
+    def _in_range(self, binding_id: UUID) -> None:
+        if cell_in(binding_id) >= self._cells:
+            raise _not_found(binding_id)
+
+    def _held_until(self, binding: Binding, ended_at: datetime) -> datetime:
+        return self._registry.known(binding.host).held_until(ended_at)
+
+    def _refuse_locked(self, binding: Binding) -> None:
+        if self._registry.known(binding.host).state is HostState.LOCKED:
+            raise Refused(Code.HOST_LOCKED, f"host {binding.host} is locked: no extension while it is")
+
+    async def _move(self, binding: Binding, held_until: datetime) -> None:
+        index = index_of(parse_extension(binding.extension))
+        await self._supply.move(cell_in(binding.binding_id), [(binding.host, index, held_until)])
+
+
+def _binding(record: Record, binding_id: UUID) -> Binding:
+    if record["binding_id"] is None:
+        raise _not_found(binding_id)
+    return Binding(
+        binding_id=record["binding_id"],
+        merchant_id=record["merchant_id"],
+        order_id=record["order_id"],
+        host=record["host"],
+        extension=record["extension"],
+        mode=Mode(record["mode"]),
+        bound_at=record["bound_at"],
+        expires_at=record["expires_at"],
+        ended_at=record["ended_at"],
+        released=record["release_reason"] is not None,
+    )
+
+
+def _not_found(binding_id: UUID) -> Refused:
+    return Refused(Code.BINDING_NOT_FOUND, f"there is no binding {binding_id}")
+
+
+def _changing(binding_id: UUID) -> Refused:
+    return Refused(
+        Code.STORE_UNAVAILABLE,
+        f"binding {binding_id} is being changed by others; nothing was done, try again",
+    )

@@ -1,0 +1,313 @@
+"""Call records: what the switch reports of ended calls. Charged once, or kept aside with the reason; never lost."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import blake2b
+from os import urandom
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from vnum.finance import Rated, TariffBook, TariffId, load_book, rate_call
+from vnum.model.bindings import MAX_LIFE
+from vnum.model.cells import cell_of
+from vnum.model.hosts import Host
+from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
+from vnum.model.numbers import NumberError, parse_extension
+from vnum.model.phones import PhoneError, parse_caller
+from vnum.model.refusals import Code
+from vnum.service.bind import Name
+from vnum.service.clock import Clock, peek
+from vnum.service.registry import Registry
+from vnum.service.route import CallId
+from vnum.store import calls as stored
+from vnum.store.calls import Asked, Filed, Review
+from vnum.store.database import Database
+from vnum.vault import Vault
+
+ATTEMPTS = 4
+FUTURE = timedelta(minutes=5)
+"""How far a switch's clock may be ahead."""
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+Small = Annotated[int, msgspec.Meta(ge=0, le=32767)]
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One ended call, times with offset. answer_time absent = not connected. release_dir 0 platform, 1 caller, 2 callee."""
+
+    call_id: CallId
+    host: Name
+    caller: Annotated[str, msgspec.Meta(max_length=64)]
+    call_time: Instant
+    release_time: Instant
+    binding_id: UUID | None = None
+    extension: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+    ring_time: Instant | None = None
+    answer_time: Instant | None = None
+    release_dir: Annotated[int, msgspec.Meta(ge=0, le=2)] | None = None
+    release_cause: Annotated[int, msgspec.Meta(ge=0, le=127)] | None = None
+
+
+class Status(StrEnum):
+    RATED = "rated"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    REJECTED = "rejected"
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What became of one record. minutes and cost (CNY) of rated ones and of their duplicates."""
+
+    call_id: str
+    status: Status
+    minutes: int | None = None
+    cost: Decimal | None = None
+    code: Code | None = None
+    detail: str | None = None
+
+
+class _Read(msgspec.Struct, gc=False):
+    """A record in normal form: UTC whole seconds, E.164."""
+
+    record: CallRecord
+    host: Host
+    extension: str | None
+    caller: str
+    call_time: datetime
+    answer_time: datetime | None
+    release_time: datetime
+    content: bytes
+    call_cell: int
+
+
+class _Problem(Exception):
+    def __init__(self, code: Code, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class Records:
+    def __init__(self, database: Database, vault: Vault, registry: Registry, clock: Clock, cells: int) -> None:
+        self._database = database
+        self._vault = vault
+        self._registry = registry
+        self._clock = clock
+        self._cells = cells
+        self._book = TariffBook(())
+
+    async def report(self, records: Sequence[CallRecord]) -> list[Reported]:
+        """One result a record, in order; all that is not refused is committed when this returns."""
+        now = await peek(self._clock, self._database)
+        self._book = await load_book(self._database)
+        for host in {record.host for record in records}:
+            await self._registry.get(host)
+        batch = _Batch(records)
+        for n, record in enumerate(records):
+            try:
+                batch.read[n] = self._read(record, now)
+            except _Problem as problem:
+                batch.reject(n, problem)
+        await self._rate_and_file(batch)
+        await self._keep(batch, now)
+        return batch.results()
+
+    def _read(self, record: CallRecord, now: datetime) -> _Read:
+        """Normal form. Raises _Problem."""
+        try:
+            host = self._registry.known(record.host)
+        except KeyError:
+            raise _Problem(Code.HOST_NOT_FOUND, f"host {record.host} is not registered") from None
+        try:
+            caller = parse_caller(record.caller)
+            extension = record.extension and parse_extension(record.extension, host.ext_digits)
+        except PhoneError as error:
+            raise _Problem(Code.INVALID_CALLER, str(error)) from error
+        except NumberError as error:
+            raise _Problem(Code.INVALID_NUMBER, f"extension: {error}") from error
+        call, answer, release = (
+            _whole(instant) for instant in (record.call_time, record.answer_time, record.release_time)
+        )
+        assert call is not None
+        assert release is not None
+        _check_times(call, answer, release, now)
+        content = _content(record.host, extension or "", caller, call, answer, release)
+        call_cell = cell_of(self._cells, record.call_id)
+        return _Read(record, host, extension or None, caller, call, answer, release, content, call_cell)
+
+    async def _rate_and_file(self, batch: "_Batch") -> None:
+        """A record that another request filed meanwhile is looked at again: it is a duplicate or a conflict now."""
+        open_ = list(batch.read)
+        for _ in range(ATTEMPTS):
+            if not open_:
+                return
+            found = await stored.resolve(self._database, [self._asked(batch.read[n]) for n in open_])
+            rows: dict[int, Filed] = {}
+            claimed: set[str] = set()
+            again: list[int] = []
+            for n, known in zip(open_, found, strict=True):
+                if batch.read[n].record.call_id in claimed:
+                    again.append(n)  # the second of its id in this batch: after the first is filed
+                elif (row := self._judge(batch, n, known)) is not None:
+                    rows[n] = row
+                    claimed.add(row.call_id)
+            taken = await stored.file(self._database, list(rows.values()), self._vault.key_id) if rows else set()
+            for n, row in rows.items():
+                if row.call_id in taken:
+                    batch.done[n] = Reported(
+                        call_id=row.call_id, status=Status.RATED, minutes=row.minutes, cost=row.cost
+                    )
+                else:
+                    again.append(n)
+            open_ = again
+        for n in open_:
+            batch.reject(n, _Problem(Code.STORE_UNAVAILABLE, "others report this call at the moment; send it again"))
+
+    def _judge(self, batch: "_Batch", n: int, known: Record) -> Filed | None:
+        """The row to file; None = answered already (duplicate, conflict, rejected)."""
+        read = batch.read[n]
+        if known["known_content"] is not None:
+            same = known["known_content"] == read.content
+            batch.done[n] = Reported(
+                call_id=read.record.call_id,
+                status=Status.DUPLICATE if same else Status.CONFLICT,
+                minutes=known["known_minutes"] if same else None,
+                cost=known["known_cost"] if same else None,
+                code=None if same else Code.RECORD_CONFLICT,
+                detail=None if same else "another record of this call was charged; both are kept for review",
+            )
+            return None
+        try:
+            return self._rate(read, known)
+        except _Problem as problem:
+            batch.reject(n, problem)
+            return None
+
+    def _rate(self, read: _Read, known: Record) -> Filed:
+        """Raises _Problem."""
+        record = read.record
+        if known["binding_id"] is None:
+            raise _Problem(Code.NO_BINDING, "no binding held this number when the caller dialled")
+        if known["host"] != read.host.host or read.extension not in (None, known["extension"]):
+            raise _Problem(Code.BINDING_MISMATCH, "the binding has another host or extension than the record")
+        biz_at = read.answer_time or read.call_time
+        tariff = self._book.at(TariffId(known["tariff_id"]), biz_at)
+        rated: Rated = rate_call(read.answer_time, read.release_time, tariff)
+        return Filed(
+            read.call_cell,
+            record.call_id,
+            read.content,
+            read.host.cell,
+            biz_at,
+            read.host.host,
+            read.extension or known["extension"],
+            known["binding_id"],
+            known["merchant_id"],
+            known["order_id"],
+            self._vault.seal(read.caller, record.call_id, b"caller"),
+            self._vault.fingerprint(read.caller),
+            read.call_time,
+            record.ring_time,
+            read.answer_time,
+            read.release_time,
+            record.release_dir,
+            record.release_cause,
+            rated.seconds,
+            rated.minutes,
+            rated.rate,
+            rated.cost,
+            rated.tariff_id,
+            rated.tariff_version,
+        )
+
+    def _asked(self, read: _Read) -> Asked:
+        record = read.record
+        cell = read.host.cell if record.binding_id is None else cell_in(record.binding_id)
+        return Asked(
+            read.call_cell,
+            record.call_id,
+            cell,
+            read.host.host,
+            read.extension,
+            record.binding_id,
+            read.call_time,
+            new_id(0, read.call_time - MAX_LIFE - timedelta(seconds=1), bytes(RANDOM_BYTES)),
+            new_id(0, read.call_time + timedelta(seconds=1), bytes(RANDOM_BYTES)),
+        )
+
+    async def _keep(self, batch: "_Batch", now: datetime) -> None:
+        """Stores what was not taken, for review; the same content once."""
+        rows = [
+            self._review(batch.records[n], done, now)
+            for n, done in batch.done.items()
+            if done.status in (Status.CONFLICT, Status.REJECTED)
+        ]
+        if rows:
+            await stored.review(self._database, rows, now, self._vault.key_id)
+
+    def _review(self, record: CallRecord, done: Reported, now: datetime) -> Review:
+        cell = cell_of(self._cells, record.call_id)
+        review_id = new_id(cell, now, urandom(RANDOM_BYTES))
+        bare = msgspec.structs.replace(record, caller="")
+        return Review(
+            cell,
+            review_id,
+            record.call_id,
+            done.status,
+            done.code or "",
+            blake2b(msgspec.msgpack.encode(record), digest_size=16).digest(),
+            msgspec.json.encode(bare).decode(),
+            self._vault.seal(record.caller, review_id, b"caller"),
+        )
+
+
+class _Batch:
+    def __init__(self, records: Sequence[CallRecord]) -> None:
+        self.records = records
+        self.read: dict[int, _Read] = {}
+        self.done: dict[int, Reported] = {}
+
+    def reject(self, n: int, problem: _Problem) -> None:
+        self.done[n] = Reported(
+            call_id=self.records[n].call_id,
+            status=Status.REJECTED,
+            code=problem.code,
+            detail=problem.detail,
+        )
+
+    def results(self) -> list[Reported]:
+        return [self.done[n] for n in range(len(self.records))]
+
+
+def _check_times(call_time: datetime, answer_time: datetime | None, release_time: datetime, now: datetime) -> None:
+    """Raises _Problem."""
+    if answer_time is not None and release_time < answer_time:
+        raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before answer_time")
+    if release_time < call_time:
+        raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before call_time")
+    if max(call_time, release_time) > now + FUTURE:
+        raise _Problem(Code.TIME_IN_FUTURE, f"a time is more than 5 minutes ahead of {now:%FT%TZ}; is it local time?")
+
+
+def _whole(instant: datetime | None) -> datetime | None:
+    """UTC, cut to whole seconds."""
+    return None if instant is None else instant.astimezone(UTC).replace(microsecond=0)
+
+
+def _content(
+    host: str,
+    extension: str,
+    caller: str,
+    call_time: datetime,
+    answer_time: datetime | None,
+    release_time: datetime,
+) -> bytes:
+    """16 bytes, equal for records of equal content."""
+    answered = "" if answer_time is None else answer_time.isoformat()
+    parts = (host, extension, caller, call_time.isoformat(), answered, release_time.isoformat())
+    return blake2b("\0".join(parts).encode(), digest_size=16).digest()

@@ -1,0 +1,80 @@
+"""The hosts as a worker knows them: a copy, re-read when PostgreSQL has a newer revision."""
+
+import asyncio
+import time
+from collections import defaultdict
+
+from vnum.model.hosts import Host, HostState
+from vnum.model.numbers import Plan
+from vnum.store import hosts as stored
+from vnum.store.database import Database
+
+FRESH_S = 1.0
+"""How old the copy may be; PostgreSQL checks the state of a host again in the bind itself."""
+
+
+class Registry:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._hosts: dict[str, Host] = {}
+        self._by_cell: dict[int, list[Host]] = {}
+        self._tiers: dict[tuple[int, str | None, bool], list[list[Host]]] = {}
+        self._revision = -1
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def refresh(self, *, force: bool = False) -> None:
+        """Re-reads the hosts if the copy is older than a second and a revision is newer."""
+        if not force and time.monotonic() - self._read_at < FRESH_S:
+            return
+        async with self._reading:
+            revision = await stored.newest_revision(self._database)
+            if revision != self._revision:
+                self._keep(await stored.hosts(self._database), revision)
+            self._read_at = time.monotonic()
+
+    async def get(self, number: str) -> Host | None:
+        """The host; one not known yet is looked for before it is denied."""
+        await self.refresh()
+        if number not in self._hosts:
+            await self.refresh(force=True)
+        return self._hosts.get(number)
+
+    def known(self, number: str) -> Host:
+        """A host that a binding names: hosts are never deleted."""
+        return self._hosts[number]
+
+    def in_cell(self, cell: int) -> list[Host]:
+        return self._by_cell.get(cell, [])
+
+    def lending(self, cell: int, city: str | None, *, strict: bool) -> list[list[Host]]:
+        """Hosts that may be bound now, in tiers: those of the city, then (unless strict) the others."""
+        wanted = (cell, city, strict)
+        if wanted not in self._tiers:
+            self._tiers[wanted] = self._lending(cell, city, strict=strict)
+        return self._tiers[wanted]
+
+    def _lending(self, cell: int, city: str | None, *, strict: bool) -> list[list[Host]]:
+        active = [host for host in self.in_cell(cell) if lends(host)]
+        if city is None:
+            return [active]
+        tiers = [[host for host in active if host.city == city]]
+        return tiers if strict else [*tiers, [host for host in active if host.city != city]]
+
+    @property
+    def all(self) -> list[Host]:
+        return list(self._hosts.values())
+
+    def _keep(self, hosts: list[Host], revision: int) -> None:
+        by_cell = defaultdict(list)
+        for host in hosts:
+            by_cell[host.cell].append(host)
+        self._hosts = {host.host: host for host in hosts}
+        self._by_cell = dict(by_cell)
+        self._tiers = {}
+        self._revision = revision
+
+
+def lends(host: Host) -> bool:
+    """Active, and of a plan that anyone may dial (a 700 number needs known callers)."""
+    return host.state is HostState.ACTIVE and host.plan is Plan.HOST_EXT

@@ -1,0 +1,195 @@
+"""Route: the switch asks where a call goes. Only this answer carries a real number, and only to the switch."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from vnum.model.cells import cell_of
+from vnum.model.hosts import Host, HostState
+from vnum.model.phones import PhoneError, parse_caller
+from vnum.model.refusals import Code, Refused
+from vnum.service.bind import Name
+from vnum.service.clock import Clock, peek
+from vnum.service.group import Group
+from vnum.service.registry import Registry
+from vnum.store import calls as stored
+from vnum.store.database import Database
+from vnum.vault import Vault
+
+CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    call_id: CallId
+    caller: Annotated[str, msgspec.Meta(max_length=64)]
+    host: Name
+    digits: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+
+
+class Action(StrEnum):
+    COLLECT = "collect"
+    CONNECT = "connect"
+    REJECT = "reject"
+
+
+class Cause(IntEnum):
+    """Q.850 cause values that a reject carries."""
+
+    UNALLOCATED = 1
+    REJECTED = 21
+    BAD_FORMAT = 28
+    TEMPORARY = 41
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the switch does next. `callee` is the real number, E.164; `digits` how many to collect."""
+
+    action: Action
+    binding_id: UUID | None = None
+    callee: str | None = None
+    display_number: str | None = None
+    max_seconds: int | None = None
+    prompt: str | None = None
+    digits: int | None = None
+    cause: int | None = None
+    code: Code | None = None
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What cuts or refuses calls. A replay turns the tries and locks off (`guards`)."""
+
+    max_seconds: int = 10_800
+    guards: bool = True
+    tries_in_call: int = 3
+    wrong_in_window: int = 10
+    window: timedelta = timedelta(hours=1)
+    lock: timedelta = timedelta(days=1)
+
+
+class _Dialled(msgspec.Struct, frozen=True, gc=False):
+    cell: int
+    host: str
+    extension: str
+    caller_hash: bytes
+
+
+class Routes:
+    def __init__(
+        self,
+        database: Database,
+        notes: Database,
+        vault: Vault,
+        registry: Registry,
+        clock: Clock,
+        cells: int,
+        policy: Policy,
+    ) -> None:
+        self._database = database
+        self._notes = notes
+        self._vault = vault
+        self._registry = registry
+        self._clock = clock
+        self._cells = cells
+        self._policy = policy
+        self._asked: Group[_Dialled, Record] = Group(self._ask, lanes=2)
+        self._chosen: Group[tuple[int, str, UUID], None] = Group(self._remember, lanes=1)
+
+    async def route(self, request: RouteRequest) -> Decision:
+        """Fails closed: what is not certain to be allowed is rejected. Raises Refused (overloaded) only."""
+        host = await self._registry.get(request.host)
+        if host is None or host.state is HostState.RETIRED:
+            return _reject(Cause.UNALLOCATED, Code.HOST_NOT_FOUND)
+        try:
+            caller_hash = self._vault.fingerprint(parse_caller(request.caller))
+        except PhoneError:
+            return _reject(Cause.BAD_FORMAT, Code.INVALID_CALLER)
+        digits = request.digits or ""
+        if not digits:
+            return _collect(host, "extension")
+        record = await self._look_up(host, digits, caller_hash)
+        if record is not None and record["locked_out"] and self._policy.guards:
+            return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
+        if record is None or record["binding_id"] is None:
+            return await self._wrong(host, request.call_id, digits, caller_hash)
+        return await self._connect(host, request.call_id, record)
+
+    async def _look_up(self, host: Host, digits: str, caller_hash: bytes) -> Record | None:
+        """The slot dialled; None = the digits are no extension of this host."""
+        if len(digits) != host.ext_digits or not (digits.isascii() and digits.isdigit()):
+            return None
+        return await self._asked.submit(_Dialled(host.cell, host.host, digits, caller_hash))
+
+    async def _connect(self, host: Host, call_id: str, record: Record) -> Decision:
+        now = record["now"]
+        if not record["bound_at"] <= now < record["ended_at"]:
+            released = record["release_reason"] is not None
+            return _reject(Cause.UNALLOCATED, Code.BINDING_RELEASED if released else Code.BINDING_EXPIRED)
+        if record["recipient"] is None:
+            return _reject(Cause.UNALLOCATED, Code.RECIPIENT_ERASED)
+        binding_id = record["binding_id"]
+        await self._chosen.submit((cell_of(self._cells, call_id), call_id, binding_id))
+        return Decision(
+            action=Action.CONNECT,
+            binding_id=binding_id,
+            callee=self._vault.open(record["recipient"], binding_id),
+            display_number=host.host,
+            max_seconds=self._policy.max_seconds,
+        )
+
+    async def _wrong(self, host: Host, call_id: str, digits: str, caller_hash: bytes) -> Decision:
+        """A wrong extension may be tried again, three times a call; who tries many is locked out."""
+        if not self._policy.guards:
+            return _reject(Cause.UNALLOCATED, Code.NO_BINDING)
+        now = await peek(self._clock, self._database)
+        in_call, in_window = await stored.wrong_extension(
+            self._database,
+            host.cell,
+            host.host,
+            caller_hash,
+            call_id,
+            digits[:32],
+            now - self._policy.window,
+            now,
+        )
+        if in_window >= self._policy.wrong_in_window:
+            await stored.lock_out(self._database, host.cell, host.host, caller_hash, now + self._policy.lock)
+            return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
+        if in_call >= self._policy.tries_in_call:
+            return _reject(Cause.UNALLOCATED, Code.TOO_MANY_TRIES)
+        return _collect(host, "wrong_extension", Code.NO_BINDING)
+
+    async def _ask(self, dialled: Sequence[_Dialled]) -> list[Record]:
+        by_cell: defaultdict[int, list[int]] = defaultdict(list)
+        for n, one in enumerate(dialled):
+            by_cell[one.cell].append(n)
+        answers: dict[int, Record] = {}
+        for cell, positions in by_cell.items():
+            asked = [(dialled[n].host, dialled[n].extension, dialled[n].caller_hash) for n in positions]
+            found = await stored.route(self._database, cell, self._clock.simulated(), asked)
+            answers |= zip(positions, found, strict=True)
+        return [answers[n] for n in range(len(dialled))]
+
+    async def _remember(self, rows: Sequence[tuple[int, str, UUID]]) -> list[None]:
+        """Without waiting for the disk: the record finds its binding by the slot, should this be lost."""
+        await stored.remember_routes(self._notes, rows)
+        return [None] * len(rows)
+
+
+def fail_closed(trouble: Refused | Exception) -> Decision:
+    """What the switch is told when the answer could not be made."""
+    refusal = trouble.refusal if isinstance(trouble, Refused) else None
+    return _reject(Cause.TEMPORARY, refusal.code if refusal else Code.STORE_UNAVAILABLE)
+
+
+def _collect(host: Host, prompt: str, code: Code | None = None) -> Decision:
+    return Decision(action=Action.COLLECT, prompt=prompt, digits=host.ext_digits, code=code)
+
+
+def _reject(cause: Cause, code: Code) -> Decision:
+    return Decision(action=Action.REJECT, cause=cause, code=code)

@@ -1,0 +1,76 @@
+"""Settings: read once, from the environment, at the composition root. Nothing else reads the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+PREFIX = "VNUM_"
+
+
+class SettingsError(ValueError):
+    """A setting that can not be used; names the variable and what it must be."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Each field is set by the environment variable VNUM_<FIELD>.
+
+    Without `postgres_dsn` and `redis_url`, vnum starts embedded servers in `data_dir`.
+    """
+
+    data_dir: Path = msgspec.field(default_factory=lambda: Path(platformdirs.user_data_dir("vnum")))
+    postgres_dsn: str | None = None
+    postgres_admin_dsn: str | None = None
+    redis_url: str | None = None
+    master_key_file: Path | None = None
+    schema: str = "vnum"
+    cells: int = 1
+    host: str = "127.0.0.1"
+    port: int = 8080
+    postgres_connections: int = 8
+    statement_timeout_s: int = 30
+    max_call_seconds: int = 10_800
+    issuer: str = "VN"
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        problems = [text for wrong, text in self._problems() if wrong]
+        if problems:
+            raise SettingsError("; ".join(problems))
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        return [
+            (not 1 <= self.cells <= 4096, "VNUM_CELLS must be 1 to 4096"),
+            (not 1 <= self.port <= 65535, "VNUM_PORT must be 1 to 65535"),
+            (not 2 <= self.postgres_connections <= 64, "VNUM_POSTGRES_CONNECTIONS must be 2 to 64"),
+            (not 1 <= self.statement_timeout_s <= 600, "VNUM_STATEMENT_TIMEOUT_S must be 1 to 600"),
+            (not 1 <= self.max_call_seconds <= 86_400, "VNUM_MAX_CALL_SECONDS must be 1 to 86400"),
+            (not self.issuer.isalnum(), "VNUM_ISSUER must be letters and digits"),
+            (
+                self.log_level not in {"debug", "info", "warning", "error"},
+                "VNUM_LOG_LEVEL must be debug, info, warning or error",
+            ),
+        ]
+
+    @property
+    def key_file(self) -> Path:
+        return self.master_key_file or self.data_dir / "master.key"
+
+    @property
+    def embedded(self) -> bool:
+        return self.postgres_dsn is None
+
+
+def read(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings out of `environment` (default: the process's); unknown VNUM_ names are refused as typing errors."""
+    source = os.environ if environment is None else environment
+    given = {name.removeprefix(PREFIX).lower(): text for name, text in source.items() if name.startswith(PREFIX)}
+    unknown = sorted(given.keys() - set(Settings.__struct_fields__))
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(PREFIX + name.upper() for name in unknown)}")
+    try:
+        return msgspec.convert({name: text for name, text in given.items() if text}, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"a VNUM_ setting is malformed: {error}") from error

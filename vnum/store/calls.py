@@ -1,0 +1,143 @@
+"""Calls in PostgreSQL: whom a dialled slot reaches, and what the switch reported."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from vnum.store.database import Database
+from vnum.store.queries import queries
+
+SQL = queries("calls")
+
+
+class Filed(msgspec.Struct, frozen=True, gc=False):
+    """One rated record; fields in the order of the statement's arrays."""
+
+    call_cell: int
+    call_id: str
+    content: bytes
+    cell: int
+    biz_at: datetime
+    host: str
+    extension: str | None
+    binding_id: UUID
+    merchant_id: str
+    order_id: str
+    caller: bytes
+    caller_hash: bytes
+    call_time: datetime
+    ring_time: datetime | None
+    answer_time: datetime | None
+    release_time: datetime
+    release_dir: int | None
+    release_cause: int | None
+    seconds: int
+    minutes: int
+    rate: Decimal
+    cost: Decimal
+    tariff_id: str
+    tariff_version: int
+
+
+class Review(msgspec.Struct, frozen=True, gc=False):
+    """One record that was not taken."""
+
+    cell: int
+    review_id: UUID
+    call_id: str
+    status: str
+    code: str
+    content: bytes
+    record: str
+    caller: bytes | None
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What names a record's binding."""
+
+    call_cell: int
+    call_id: str
+    cell: int
+    host: str
+    extension: str | None
+    binding_id: UUID | None
+    call_time: datetime
+    from_id: UUID
+    to_id: UUID
+
+
+def _columns(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
+    return [list(column) for column in zip(*map(msgspec.structs.astuple, rows), strict=True)]
+
+
+async def route(
+    database: Database,
+    cell: int,
+    now: datetime | None,
+    asked: Sequence[tuple[str, str, bytes]],
+) -> list[Record]:
+    """One record a (host, extension, caller hash), in order."""
+    hosts, extensions, callers = zip(*asked, strict=True)
+    records = await database.fetch(SQL["route"], cell, now, hosts, extensions, callers)
+    return sorted(records, key=lambda record: record["n"])
+
+
+async def remember_routes(database: Database, rows: Sequence[tuple[int, str, UUID]]) -> None:
+    """(call cell, call id, binding id): the last one of a call counts."""
+    last = {row[:2]: row for row in rows}.values()
+    await database.execute(SQL["remember_routes"], *zip(*last, strict=True))
+
+
+async def wrong_extension(
+    database: Database,
+    cell: int,
+    host: str,
+    caller_hash: bytes,
+    call_id: str,
+    digits: str,
+    since: datetime,
+    now: datetime,
+) -> tuple[int, int]:
+    """(wrong ones in this call, wrong ones by this caller on this host since then), this one included."""
+    record = await database.fetchrow(SQL["wrong_extension"], cell, host, caller_hash, call_id, digits, since, now)
+    assert record is not None
+    return record["in_call"], record["in_window"]
+
+
+async def lock_out(database: Database, cell: int, host: str, caller_hash: bytes, until: datetime) -> None:
+    await database.execute(SQL["lock_out"], cell, host, caller_hash, until)
+
+
+async def resolve(database: Database, asked: Sequence[Asked]) -> list[Record]:
+    """One record a call, in order: its binding, if any, and what is known of the call."""
+    records = await database.fetch(SQL["resolve_records"], *_columns(asked))
+    return sorted(records, key=lambda record: record["n"])
+
+
+async def file(database: Database, rows: Sequence[Filed], key_id: int) -> set[str]:
+    """The call ids that were taken; the others had a record already."""
+    records = await database.fetch(SQL["file_records"], *_columns(rows), key_id)
+    return {record["call_id"] for record in records}
+
+
+async def review(database: Database, rows: Sequence[Review], received_at: datetime, key_id: int) -> None:
+    """Keeps records for review, once each content."""
+    cells, ids, calls, statuses, codes, contents, records, callers = _columns(rows)
+    await database.execute(
+        SQL["file_reviews"],
+        cells,
+        ids,
+        calls,
+        received_at,
+        statuses,
+        codes,
+        contents,
+        records,
+        key_id,
+        callers,
+    )

@@ -1,0 +1,77 @@
+"""Connections to PostgreSQL as the restricted role, in one schema."""
+
+import re
+
+import asyncpg
+
+APP_ROLE = "vnum_app"
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
+Database = asyncpg.Pool
+
+LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionError, OSError)
+"""What asyncpg raises when a connection is gone and nobody knows what became of the statement."""
+
+TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""40P01 and 40001: nothing was written, the whole again."""
+
+WRITERS = 64
+"""Rows of `clocks` a cell: writers share one when there are more connections than that."""
+
+
+def is_data_error(trouble: BaseException) -> bool:
+    """SQLSTATE class 22 or 23, or a value that asyncpg can not encode: some row can not be stored, nothing was written."""
+    if isinstance(trouble, asyncpg.PostgresError):
+        return (trouble.sqlstate or "")[:2] in {"22", "23"}
+    return isinstance(trouble, asyncpg.InterfaceError) and isinstance(trouble, ValueError)
+
+
+def writer_of(connection: "Connection") -> int:
+    """The number under which a connection files the instants it commits."""
+    return int(connection.get_server_pid()) % WRITERS
+
+
+async def open_database(
+    dsn: str,
+    schema: str,
+    *,
+    connections: int,
+    statement_timeout_s: int = 30,
+    durable: bool = True,
+) -> Database:
+    """A pool of prepared, fixed connections.
+
+    `durable=False` is for what may be lost in a crash (which binding a call was routed to), never for what is
+    acknowledged. Sessions change no setting of their own, so none is reset between uses.
+    """
+    check_schema(schema)
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=connections,
+        max_size=connections,
+        max_inactive_connection_lifetime=0,
+        reset=_keep,
+        command_timeout=statement_timeout_s + 5,
+        server_settings={
+            "role": APP_ROLE,
+            "search_path": schema,
+            "timezone": "UTC",
+            "jit": "off",
+            "statement_timeout": f"{statement_timeout_s}s",
+            "idle_in_transaction_session_timeout": f"{statement_timeout_s * 2}s",
+            "plan_cache_mode": "force_generic_plan",
+            "synchronous_commit": "on" if durable else "off",
+            "application_name": "vnum",
+        },
+    )
+
+
+def check_schema(schema: str) -> None:
+    """A schema's name stands in statements where no parameter can: so it is plain or refused."""
+    if not _SCHEMA.fullmatch(schema):
+        raise ValueError(f"schema {schema!r}: lower-case letters, digits and _ only, at most 63")
+
+
+async def _keep(connection: object) -> None:
+    """No round trip to reset a session that never changes."""

@@ -1,0 +1,27 @@
+"""Brings a schema to the shape that this release needs."""
+
+import asyncpg
+
+from vnum.finance import apply_migrations, load_migrations
+from vnum.store.database import check_schema
+
+
+async def migrate(admin_dsn: str, schema: str) -> list[str]:
+    """Applies what is missing, as the owner; the names applied now. Safe to run twice at once."""
+    check_schema(schema)
+    migrations = [*load_migrations("billing", "billing"), *load_migrations("vnum.store", "vnum")]
+    connection = await asyncpg.connect(admin_dsn, server_settings={"timezone": "UTC"})
+    try:
+        return await apply_migrations(connection, schema, migrations)
+    finally:
+        await connection.close()
+
+
+async def drop(admin_dsn: str, schema: str) -> None:
+    """Removes a schema and all that is in it (a replay's, at its end)."""
+    check_schema(schema)
+    connection = await asyncpg.connect(admin_dsn)
+    try:
+        await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")  # checked above
+    finally:
+        await connection.close()

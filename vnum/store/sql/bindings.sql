@@ -1,0 +1,199 @@
+-- name: before_bind
+-- What a bind must know before it takes a slot: the clock, and for each order its current binding
+-- and whether its merchant may bind. $1 cell, $2 simulated now or null, $3 merchants, $4 orders.
+SELECT i.n, coalesce($2, clock_timestamp()) AS server_now,
+       (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest,
+       m.state AS merchant_state,
+       o.binding_id, o.host, o.extension, o.mode, o.bound_at, o.ended_at, o.released, o.recipient_hash,
+       o.order_status
+FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
+LEFT JOIN merchants m ON m.merchant_id = i.merchant_id
+LEFT JOIN orders o ON o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id;
+
+-- name: bind
+-- Three writes chained by RETURNING: slots decide, then orders, and only what both gave is bound.
+-- A slot still held, or last held by this order or recipient, does not come back; nor does an item
+-- whose merchant's month is closed at $2 (a stale clock), or whose host is not active. A slot whose
+-- order was bound by another meanwhile is noted in orphans by the same commit.
+-- $1 cell, $2 now, $3 writer, $4 key id, then one array a column.
+WITH item AS MATERIALIZED (
+    SELECT i.*
+    FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
+                $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::bool[],
+                $17::smallint[], $18::text[], $19::bytea[], $20::bytea[], $21::bytea[])
+         AS i (binding_id, host, extension, merchant_id, order_id, expires_at, held_until, holder_order,
+               holder_recipient, mode, city, city_strict, ttl_days, order_status, recipient,
+               recipient_hash, recipient_name)
+    JOIN hosts h ON h.host = i.host AND h.state = 'active'
+    WHERE NOT EXISTS (SELECT FROM periods p WHERE p.merchant_id = i.merchant_id AND p.ends_at > $2)
+), mark AS (
+    INSERT INTO clocks AS c (cell, writer, instant) VALUES ($1, $3, $2)
+    ON CONFLICT (cell, writer) DO UPDATE SET instant = greatest(c.instant, excluded.instant)
+), slot AS (
+    INSERT INTO slots AS s (cell, host, extension, binding_id, ended_at, held_until, holder_order, holder_recipient)
+    SELECT $1, host, extension, binding_id, expires_at, held_until, holder_order, holder_recipient
+    FROM item ORDER BY host, extension
+    ON CONFLICT (cell, host, extension) DO UPDATE
+    SET binding_id = excluded.binding_id, ended_at = excluded.ended_at, held_until = excluded.held_until,
+        holder_order = excluded.holder_order, holder_recipient = excluded.holder_recipient,
+        former_order = s.holder_order, former_recipient = s.holder_recipient
+    WHERE s.held_until <= $2
+      AND s.holder_order IS DISTINCT FROM excluded.holder_order
+      AND s.holder_recipient IS DISTINCT FROM excluded.holder_recipient
+    RETURNING s.binding_id
+), won AS (
+    INSERT INTO orders AS o (cell, merchant_id, order_id, binding_id, host, extension, mode, order_status,
+                             recipient_hash, bound_at, ended_at)
+    SELECT $1, merchant_id, order_id, binding_id, host, extension, mode, order_status,
+           recipient_hash, $2, expires_at
+    FROM slot JOIN item USING (binding_id) ORDER BY merchant_id, order_id
+    ON CONFLICT (cell, merchant_id, order_id) DO UPDATE
+    SET binding_id = excluded.binding_id, host = excluded.host, extension = excluded.extension,
+        mode = excluded.mode, order_status = excluded.order_status, recipient_hash = excluded.recipient_hash,
+        bound_at = excluded.bound_at, ended_at = excluded.ended_at, released = false
+    WHERE o.ended_at <= $2
+    RETURNING o.binding_id
+), bound AS (
+    INSERT INTO bindings (cell, binding_id, merchant_id, order_id, host, extension, mode, city, city_strict,
+                          ttl_days, bound_at, expires_at, ended_at, key_id, recipient, recipient_hash,
+                          recipient_name)
+    SELECT $1, binding_id, merchant_id, order_id, host, extension, mode, city, city_strict,
+           ttl_days, $2, expires_at, expires_at, $4, recipient, recipient_hash, recipient_name
+    FROM won JOIN item USING (binding_id) ORDER BY binding_id
+), lost AS (
+    INSERT INTO orphans (cell, binding_id, host, extension)
+    SELECT $1, binding_id, i.host, i.extension
+    FROM slot JOIN item i USING (binding_id)
+    WHERE NOT EXISTS (SELECT FROM won WHERE won.binding_id = slot.binding_id)
+)
+SELECT slot.binding_id, won.binding_id IS NOT NULL AS bound FROM slot LEFT JOIN won USING (binding_id);
+
+-- name: free_orphans
+-- Gives back the slots whose orders lost a race, each by its binding id, with the memory of their
+-- former holder. $1 cell, $2 now.
+WITH orphan AS (
+    DELETE FROM orphans WHERE cell = $1 RETURNING binding_id, host, extension
+)
+UPDATE slots s
+SET ended_at = $2, held_until = $2, holder_order = s.former_order, holder_recipient = s.former_recipient
+FROM orphan o
+WHERE s.cell = $1 AND s.host = o.host AND s.extension = o.extension AND s.binding_id = o.binding_id
+RETURNING s.host, s.extension;
+
+-- name: held_slots
+-- What PostgreSQL says of slots that did not come back from bind. $1 cell, $2 hosts, $3 extensions.
+SELECT s.host, s.extension, s.held_until
+FROM unnest($2::text[], $3::text[]) AS i (host, extension)
+JOIN slots s ON s.cell = $1 AND s.host = i.host AND s.extension = i.extension;
+
+-- name: bound_ids
+-- After a lost connection: which of these bindings are their orders' current ones.
+-- $1 cell, $2 merchants, $3 orders, $4 binding ids.
+SELECT o.binding_id
+FROM unnest($2::text[], $3::text[], $4::uuid[]) AS i (merchant_id, order_id, binding_id)
+JOIN orders o ON o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id
+             AND o.binding_id = i.binding_id;
+
+-- name: advance_status
+-- The order moved on (shipped, signed, ...) while its binding stays as it is. $1 cell.
+UPDATE orders o SET order_status = i.order_status
+FROM unnest($2::text[], $3::text[], $4::text[]) AS i (merchant_id, order_id, order_status)
+WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id;
+
+-- name: file_waybills
+-- $1 cells, $2 carriers, $3 waybill numbers, $4 merchants, $5 orders.
+INSERT INTO waybills AS w (cell, carrier, waybill_no, merchant_id, order_id)
+SELECT * FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[], $5::text[])
+    AS i (cell, carrier, waybill_no, merchant_id, order_id)
+ORDER BY 1, 2, 3
+ON CONFLICT (cell, carrier, waybill_no) DO UPDATE
+SET merchant_id = excluded.merchant_id, order_id = excluded.order_id
+WHERE (w.merchant_id, w.order_id) IS DISTINCT FROM (excluded.merchant_id, excluded.order_id);
+
+-- name: binding
+-- One binding and the clock. $1 cell, $2 binding id, $3 simulated now or null.
+SELECT coalesce($3, clock_timestamp()) AS server_now,
+       (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest,
+       b.binding_id, b.merchant_id, b.order_id, b.host, b.extension, b.mode, b.bound_at, b.expires_at,
+       b.ended_at, b.release_reason
+FROM (SELECT) AS always
+LEFT JOIN bindings b ON b.cell = $1 AND b.binding_id = $2;
+
+-- name: extend
+-- The slot first, by its binding id and while live; the rest only where it came back. A merchant's
+-- closed month refuses a stale clock. $1 cell, $2 now, $3 writer, $4 binding id, $5 the expiry that
+-- was read, $6 new expiry, $7 new held_until.
+WITH mark AS (
+    INSERT INTO clocks AS c (cell, writer, instant) VALUES ($1, $3, $2)
+    ON CONFLICT (cell, writer) DO UPDATE SET instant = greatest(c.instant, excluded.instant)
+), was AS (
+    SELECT b.binding_id, b.merchant_id, b.order_id, b.host, b.extension FROM bindings b
+    WHERE b.cell = $1 AND b.binding_id = $4
+      AND NOT EXISTS (SELECT FROM periods p WHERE p.merchant_id = b.merchant_id AND p.ends_at > $2)
+), slot AS (
+    UPDATE slots s SET ended_at = $6, held_until = $7
+    FROM was
+    WHERE s.cell = $1 AND s.host = was.host AND s.extension = was.extension
+      AND s.binding_id = $4 AND s.ended_at > $2 AND s.ended_at = $5
+    RETURNING was.merchant_id, was.order_id
+), ordered AS (
+    UPDATE orders o SET ended_at = $6
+    FROM slot
+    WHERE o.cell = $1 AND o.merchant_id = slot.merchant_id AND o.order_id = slot.order_id
+      AND o.binding_id = $4
+)
+UPDATE bindings b SET expires_at = $6, ended_at = $6
+FROM slot WHERE b.cell = $1 AND b.binding_id = $4
+RETURNING b.binding_id;
+
+-- name: release
+-- As extend, but the binding ends now. $1 cell, $2 now, $3 writer, $4 binding id, $5 held_until, $6 reason.
+WITH mark AS (
+    INSERT INTO clocks AS c (cell, writer, instant) VALUES ($1, $3, $2)
+    ON CONFLICT (cell, writer) DO UPDATE SET instant = greatest(c.instant, excluded.instant)
+), was AS (
+    SELECT b.binding_id, b.merchant_id, b.order_id, b.host, b.extension FROM bindings b
+    WHERE b.cell = $1 AND b.binding_id = $4
+      AND NOT EXISTS (SELECT FROM periods p WHERE p.merchant_id = b.merchant_id AND p.ends_at > $2)
+), slot AS (
+    UPDATE slots s SET ended_at = $2, held_until = $5
+    FROM was
+    WHERE s.cell = $1 AND s.host = was.host AND s.extension = was.extension
+      AND s.binding_id = $4 AND s.ended_at > $2
+    RETURNING was.merchant_id, was.order_id
+), ordered AS (
+    UPDATE orders o SET ended_at = $2, released = true
+    FROM slot
+    WHERE o.cell = $1 AND o.merchant_id = slot.merchant_id AND o.order_id = slot.order_id
+      AND o.binding_id = $4
+)
+UPDATE bindings b SET ended_at = $2, release_reason = $6
+FROM slot WHERE b.cell = $1 AND b.binding_id = $4
+RETURNING b.binding_id;
+
+-- name: labels
+-- The current (or last) number of many orders of one cell. $1 cell, $2 simulated now or null, $3 merchants, $4 orders.
+SELECT i.n,
+       greatest(coalesce($2, clock_timestamp()), (SELECT max(instant) FROM clocks WHERE cell = $1)) AS now,
+       o.binding_id, o.merchant_id, o.order_id, o.host, o.extension, o.mode, o.order_status,
+       o.bound_at, o.ended_at, o.released
+FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
+LEFT JOIN orders o ON o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id;
+
+-- name: waybills
+-- $1 cells, $2 carriers, $3 waybill numbers.
+SELECT i.n, w.merchant_id, w.order_id
+FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS i (cell, carrier, waybill_no, n)
+JOIN waybills w ON w.cell = i.cell AND w.carrier = i.carrier AND w.waybill_no = i.waybill_no;
+
+-- name: carried_orders
+-- Which of these orders have a parcel with the carrier. $1 carrier, $2 merchants, $3 orders.
+SELECT i.n
+FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
+WHERE EXISTS (SELECT FROM waybills w
+              WHERE w.carrier = $1 AND w.merchant_id = i.merchant_id AND w.order_id = i.order_id);
+
+-- name: last_recipient
+-- What a re-issue repeats. $1 cell, $2 binding id.
+SELECT binding_id, merchant_id, order_id, mode, city, city_strict, ttl_days, key_id, recipient, recipient_name
+FROM bindings WHERE cell = $1 AND binding_id = $2;

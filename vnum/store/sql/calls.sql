@@ -1,0 +1,100 @@
+-- name: route
+-- Whom each dialled slot reaches, and whether the caller is locked out on that host.
+-- $1 cell, $2 simulated now or null, $3 hosts, $4 extensions, $5 caller hashes.
+SELECT i.n, t.now, b.binding_id, b.bound_at, b.ended_at, b.release_reason, b.key_id, b.recipient,
+       l.until > t.now AS locked_out
+FROM (SELECT greatest(coalesce($2, clock_timestamp()),
+                      (SELECT max(instant) FROM clocks WHERE cell = $1)) AS now) AS t
+CROSS JOIN unnest($3::text[], $4::text[], $5::bytea[]) WITH ORDINALITY AS i (host, extension, caller_hash, n)
+LEFT JOIN lockouts l ON l.cell = $1 AND l.host = i.host AND l.caller_hash = i.caller_hash
+LEFT JOIN slots s ON s.cell = $1 AND s.host = i.host AND s.extension = i.extension
+LEFT JOIN bindings b ON b.cell = $1 AND b.binding_id = s.binding_id;
+
+-- name: remember_routes
+-- The binding that a call was connected to, for its record. $1 cells, $2 call ids, $3 binding ids.
+INSERT INTO call_keys AS k (cell, call_id, binding_id)
+SELECT * FROM unnest($1::smallint[], $2::text[], $3::uuid[]) AS i (cell, call_id, binding_id) ORDER BY 1, 2
+ON CONFLICT (cell, call_id) DO UPDATE SET binding_id = excluded.binding_id WHERE k.content IS NULL;
+
+-- name: wrong_extension
+-- Files a wrong extension (once per call and digits) and counts: this call's, and the caller's on
+-- this host since $6. $1 cell, $2 host, $3 caller hash, $4 call id, $5 digits, $7 now.
+WITH filed AS (
+    INSERT INTO wrong_extensions (cell, host, caller_hash, call_id, digits, at)
+    VALUES ($1, $2, $3, $4, $5, $7)
+    ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT (SELECT count(*) FROM filed) + count(*) FILTER (WHERE call_id = $4) AS in_call,
+       (SELECT count(*) FROM filed) + count(*) AS in_window
+FROM wrong_extensions WHERE cell = $1 AND host = $2 AND caller_hash = $3 AND at > $6;
+
+-- name: lock_out
+-- $1 cell, $2 host, $3 caller hash, $4 until.
+INSERT INTO lockouts AS l (cell, host, caller_hash, until) VALUES ($1, $2, $3, $4)
+ON CONFLICT (cell, host, caller_hash) DO UPDATE SET until = greatest(l.until, excluded.until);
+
+-- name: resolve_records
+-- The binding of each record: the one it names, else the one that route stored for the call, else
+-- the one that held the slot when the caller dialled. And what is known of the call already.
+-- $1 call cells, $2 call ids, $3 host cells, $4 hosts, $5 extensions, $6 binding ids, $7 call times,
+-- $8 the lowest id that a binding alive at call time may have, $9 the first id after it.
+SELECT i.n, k.content AS known_content, k.minutes AS known_minutes, k.cost AS known_cost,
+       b.binding_id, b.merchant_id, b.order_id, b.host, b.extension, m.tariff_id
+FROM unnest($1::smallint[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[],
+            $8::uuid[], $9::uuid[])
+     WITH ORDINALITY AS i (call_cell, call_id, cell, host, extension, binding_id, call_time, from_id, to_id, n)
+LEFT JOIN call_keys k ON k.cell = i.call_cell AND k.call_id = i.call_id
+LEFT JOIN LATERAL (
+    SELECT b.binding_id, b.merchant_id, b.order_id, b.host, b.extension FROM bindings b
+    WHERE b.cell = i.cell AND b.binding_id = coalesce(i.binding_id, k.binding_id)
+    UNION ALL
+    SELECT b.binding_id, b.merchant_id, b.order_id, b.host, b.extension FROM bindings b
+    WHERE coalesce(i.binding_id, k.binding_id) IS NULL
+      AND b.cell = i.cell AND b.host = i.host AND b.extension = i.extension
+      AND b.binding_id >= i.from_id AND b.binding_id < i.to_id
+      AND b.bound_at <= i.call_time AND i.call_time < b.ended_at
+    LIMIT 1
+) b ON true
+LEFT JOIN merchants m ON m.merchant_id = b.merchant_id;
+
+-- name: file_records
+-- Takes rated records: the call key decides (a call is charged once), and only what it gave back is
+-- filed. late is judged here, so that a close and a record never miss each other.
+WITH item AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::smallint[], $2::text[], $3::bytea[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[],
+        $8::uuid[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::timestamptz[], $14::timestamptz[],
+        $15::timestamptz[], $16::timestamptz[], $17::smallint[], $18::smallint[], $19::int[], $20::int[],
+        $21::numeric[], $22::numeric[], $23::text[], $24::int[])
+    AS i (call_cell, call_id, content, cell, biz_at, host, extension, binding_id, merchant_id, order_id,
+          caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir, release_cause,
+          seconds, minutes, rate, cost, tariff_id, tariff_version)
+), taken AS (
+    INSERT INTO call_keys AS k (cell, call_id, binding_id, content, minutes, cost)
+    SELECT call_cell, call_id, binding_id, content, minutes, cost FROM item ORDER BY call_cell, call_id
+    ON CONFLICT (cell, call_id) DO UPDATE
+    SET binding_id = excluded.binding_id, content = excluded.content, minutes = excluded.minutes,
+        cost = excluded.cost
+    WHERE k.content IS NULL
+    RETURNING k.call_id
+), filed AS (
+    INSERT INTO calls (cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, key_id,
+                       caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir,
+                       release_cause, seconds, minutes, rate, cost, tariff_id, tariff_version, late)
+    SELECT cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, $25,
+           caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir,
+           release_cause, seconds, minutes, rate, cost, tariff_id, tariff_version,
+           EXISTS (SELECT FROM periods p WHERE p.merchant_id = item.merchant_id AND p.ends_at > item.biz_at)
+    FROM taken JOIN item USING (call_id) ORDER BY cell, biz_at, call_id
+)
+SELECT call_id FROM taken;
+
+-- name: file_reviews
+-- Keeps what was not taken, once each content. $1 cells, $2 review ids, $3 call ids, $4 received at,
+-- $5 statuses, $6 codes, $7 contents, $8 records, $9 key id, $10 callers.
+INSERT INTO call_reviews (cell, review_id, call_id, received_at, status, code, content, record, key_id, caller)
+SELECT cell, review_id, call_id, $4, status, code, content, record, $9, caller
+FROM unnest($1::smallint[], $2::uuid[], $3::text[], $5::text[], $6::text[], $7::bytea[], $8::jsonb[], $10::bytea[])
+     AS i (cell, review_id, call_id, status, code, content, record, caller)
+ORDER BY cell, call_id, content
+ON CONFLICT (cell, call_id, content) DO NOTHING;

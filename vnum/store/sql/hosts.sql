@@ -1,0 +1,54 @@
+-- name: hosts
+SELECT host, cell, city, carrier, plan, ext_digits, ext_check, quarantine_days, max_live, state, revision
+FROM hosts ORDER BY host;
+
+-- name: host
+SELECT host, cell, city, carrier, plan, ext_digits, ext_check, quarantine_days, max_live, state, revision
+FROM hosts WHERE host = $1;
+
+-- name: newest_revision
+SELECT coalesce(max(revision), 0) FROM hosts;
+
+-- name: hosts_by_cell
+SELECT cell, count(*) AS hosts FROM hosts GROUP BY cell;
+
+-- name: add_host
+-- $1 host, $2 cell, $3 city, $4 carrier, $5 plan, $6 digits, $7 check, $8 quarantine days, $9 max live, $10 created_at.
+INSERT INTO hosts (host, cell, city, carrier, plan, ext_digits, ext_check, quarantine_days, max_live, state, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', coalesce($10, clock_timestamp()))
+ON CONFLICT (host) DO NOTHING
+RETURNING host;
+
+-- name: set_host_state
+UPDATE hosts SET state = $2, revision = nextval('host_revisions') WHERE host = $1 RETURNING host;
+
+-- name: live_on_host
+-- $1 cell, $2 host, $3 simulated now or null.
+SELECT count(*) FROM slots WHERE cell = $1 AND host = $2 AND ended_at > coalesce($3, clock_timestamp());
+
+-- name: held_on_host
+-- Slots that may not be bound at $3, with the instant until when (infinity = never again).
+SELECT extension, held_until FROM slots WHERE cell = $1 AND host = $2 AND held_until > $3;
+
+-- name: occupancy
+-- Per host: live bindings, slots in quarantine, and bindings made in the week before. $1 simulated now or null.
+SELECT h.host, h.cell, h.city, h.state, h.ext_digits, h.ext_check,
+       count(s.host) FILTER (WHERE s.ended_at > t.now) AS bound,
+       count(s.host) FILTER (WHERE s.ended_at <= t.now) AS quarantined,
+       count(s.host) FILTER (WHERE s.binding_id >= first_id(t.now - interval '7 days')) AS bound_in_week
+FROM (SELECT coalesce($1, clock_timestamp()) AS now) AS t
+CROSS JOIN hosts h
+LEFT JOIN slots s ON s.cell = h.cell AND s.host = h.host AND s.held_until > t.now
+GROUP BY h.host, t.now ORDER BY h.city NULLS LAST, h.host;
+
+-- name: writers_open
+-- The transactions of other sessions that are open now (a session's virtual id is unique to its transaction).
+SELECT l.virtualtransaction
+FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'virtualxid' AND a.datname = current_database() AND a.usesysid IS NOT NULL
+  AND l.pid <> pg_backend_pid();
+
+-- name: shortage
+-- Why nothing is free on these hosts. $1 cell, $2 hosts, $3 now.
+SELECT count(*) FILTER (WHERE ended_at > $3) AS live, count(*) FILTER (WHERE ended_at <= $3) AS quarantined
+FROM slots WHERE cell = $1 AND host = ANY ($2::text[]) AND held_until > $3;
