@@ -85,9 +85,7 @@ async def close(
     async with pool.acquire() as connection, _alone(connection):
         instant = await ledger.clock(connection, now)
         if instant < period.ends_at:
-            raise PeriodNotOver(
-                f"{period} ends at {period.ends_at.isoformat()}, now is {instant.isoformat()}"
-            )
+            raise PeriodNotOver(f"{period} ends at {period.ends_at.isoformat()}, now is {instant.isoformat()}")
         if merchant_id is not None and not await ledger.merchant_exists(connection, merchant_id):
             raise MerchantNotFound(f"no merchant {merchant_id!r}")
         pending = await ledger.collect_pending(connection, period, merchant_id)
@@ -111,9 +109,7 @@ async def close(
 
 async def _make_final(connection: Connection, period: Period, now: datetime, patience: timedelta) -> None:
     """Steps 1 to 4 for the pending merchants."""
-    _refuse(
-        PeriodOutOfOrder, f"{period.previous} is still open", await ledger.out_of_order(connection, period)
-    )
+    _refuse(PeriodOutOfOrder, f"{period.previous} is still open", await ledger.out_of_order(connection, period))
     _refuse(TariffMissing, f"no tariff for all of {period}", await ledger.without_tariff(connection, period))
     await ledger.mark(connection, period, now)
     await drain(connection, patience=patience)
@@ -126,9 +122,7 @@ async def _chunks(
     """Step 5; each chunk is committed when it is yielded."""
     after = ""
     while True:
-        chunk = await ledger.close_chunk(
-            connection, period, issuer=issuer, now=now, after=after, merchants=merchants
-        )
+        chunk = await ledger.close_chunk(connection, period, issuer=issuer, now=now, after=after, merchants=merchants)
         if not chunk.merchants:
             return
         yield chunk
@@ -155,9 +149,7 @@ def _report_progress(progress: Progress | None, done: int, chunk: int, pending: 
             progress(merchants, pending)
 
 
-def _refuse(
-    refusal: type[PeriodOutOfOrder | TariffMissing], why: str, rows: "Sequence[asyncpg.Record]"
-) -> None:
+def _refuse(refusal: type[PeriodOutOfOrder | TariffMissing], why: str, rows: "Sequence[asyncpg.Record]") -> None:
     if rows:
         names = ", ".join(row["merchant_id"] for row in rows)
         more = rows[0]["merchants"] - len(rows)

@@ -18,7 +18,7 @@ Code = Literal[
 ]
 
 
-class BillingRefusal(Exception):  # noqa: N818 (a refusal is no error)
+class BillingRefusal(Exception):
     """An expected refusal. `code` is stable and meant for programs, `message` for people."""
 
     code: ClassVar[Code]

@@ -123,12 +123,8 @@ async def _take_serials(connection: Connection, issuer: str, year: int, count: i
     return [Serial(issuer=issuer, year=year, serial=n) for n in range(last - count + 1, last + 1)]
 
 
-def _invoice(
-    row: "asyncpg.Record", lines: Sequence[Line], serial: Serial, period: Period, now: datetime
-) -> Invoice:
-    buyer = Buyer(
-        merchant_id=MerchantId(row["merchant_id"]), invoice_title=row["invoice_title"], tax_no=row["tax_no"]
-    )
+def _invoice(row: "asyncpg.Record", lines: Sequence[Line], serial: Serial, period: Period, now: datetime) -> Invoice:
+    buyer = Buyer(merchant_id=MerchantId(row["merchant_id"]), invoice_title=row["invoice_title"], tax_no=row["tax_no"])
     invoice = make_invoice(
         serial=serial,
         buyer=buyer,

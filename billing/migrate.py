@@ -33,8 +33,7 @@ def load(package: str, prefix: str) -> list[Migration]:
     folder = resources.files(package).joinpath("migrations")
     scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
     return [
-        Migration(name=f"{prefix}/{f.name.removesuffix('.sql')}", sql=f.read_text(encoding="utf-8"))
-        for f in scripts
+        Migration(name=f"{prefix}/{f.name.removesuffix('.sql')}", sql=f.read_text(encoding="utf-8")) for f in scripts
     ]
 
 
@@ -75,9 +74,7 @@ def _check(applied: dict[str, str], migrations: Sequence[Migration]) -> None:
     packages = {_package(name) for name in known}
     unknown = [name for name in applied if name not in known and _package(name) in packages]
     if unknown:
-        raise MigrationUnknown(
-            f"applied by a newer release: {', '.join(sorted(unknown))}; update this program"
-        )
+        raise MigrationUnknown(f"applied by a newer release: {', '.join(sorted(unknown))}; update this program")
     changed = [name for name, checksum in applied.items() if known.get(name, checksum) != checksum]
     if changed:
         raise MigrationChanged(f"edited after it was applied: {', '.join(sorted(changed))}")

@@ -18,9 +18,7 @@ def days_charged(bound_at: datetime, ended_at: datetime) -> int:
     return max(1, _days_begun(ended_at - bound_at))
 
 
-def days_started(
-    bound_at: datetime, ended_at: datetime, window_starts_at: datetime, window_ends_at: datetime
-) -> int:
+def days_started(bound_at: datetime, ended_at: datetime, window_starts_at: datetime, window_ends_at: datetime) -> int:
     """How many of a binding's days start in [window_starts_at, window_ends_at), in closed form."""
     first, end = _day_range(bound_at, ended_at, window_starts_at, window_ends_at)
     return max(0, end - first)

@@ -60,9 +60,7 @@ async def load_book(connection: Connection) -> TariffBook:
     return TariffBook(TariffVersion(**row) for row in rows)
 
 
-def problems(
-    new: TariffVersion, book: TariffBook, *, now: datetime, closed_until: datetime | None
-) -> list[str]:
+def problems(new: TariffVersion, book: TariffBook, *, now: datetime, closed_until: datetime | None) -> list[str]:
     """Everything that speaks against adding a version; `closed_until` = the end of the last marked period.
 
     A version must lie in the future: calls are rated as they arrive, and those already rated keep their rate.
@@ -78,9 +76,7 @@ def problems(
     if new.effective_from < now:
         found.append("effective_from is in the past; calls already rated would keep another rate")
     if closed_until is not None and new.effective_from < closed_until:
-        found.append(
-            f"effective_from lies in a closed period; the last one ends at {closed_until.isoformat()}"
-        )
+        found.append(f"effective_from lies in a closed period; the last one ends at {closed_until.isoformat()}")
     return found
 
 

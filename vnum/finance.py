@@ -1,10 +1,16 @@
 """The one door to `billing`: what the rest of vnum may use of it."""
 
+from collections.abc import AsyncIterator
+
 from asyncpg import Pool
 
 from billing.calls import Rated, rate_call
 from billing.close import CloseReport, close
+from billing.details import OfPeriod
 from billing.errors import BillingRefusal
+from billing.export import export_csv
+from billing.invoice import Invoice, Item
+from billing.invoices import list_invoices
 from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
@@ -16,13 +22,19 @@ from billing.tariffs import load_book as _load_book
 __all__ = [
     "BillingRefusal",
     "CloseReport",
+    "Invoice",
+    "Item",
     "Migration",
+    "OfPeriod",
     "Period",
     "Rated",
     "TariffBook",
     "TariffId",
     "apply_migrations",
     "close",
+    "export_csv",
+    "invoices_of",
+    "list_invoices",
     "load_book",
     "load_migrations",
     "plain",
@@ -34,3 +46,16 @@ async def load_book(database: Pool) -> TariffBook:
     """Every tariff version there is now."""
     async with database.acquire() as connection:
         return await _load_book(connection)
+
+
+async def invoices_of(database: Pool, period: Period) -> AsyncIterator[Invoice]:
+    """All invoices of a month, by merchant."""
+    last: Invoice | None = None
+    while True:
+        async with database.acquire() as connection:
+            page = await list_invoices(connection, period=period, after=last)
+        for invoice in page:
+            yield invoice
+        if not page:
+            return
+        last = page[-1]

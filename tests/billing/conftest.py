@@ -92,9 +92,7 @@ class World:
             rated.cost, rated.tariff_id, rated.tariff_version, rated.rate,
         ]  # fmt: skip
 
-    async def call(
-        self, merchant: str, answered: str, released: str, call: str = "", tariff: str = "default"
-    ) -> None:
+    async def call(self, merchant: str, answered: str, released: str, call: str = "", tariff: str = "default") -> None:
         """A call record that arrives now, whenever the call was."""
         row = await self.call_row(merchant, answered, released, call or f"call-{self.next_id()}", tariff)
         await self.owner.execute(WRITE_CALL, *row)

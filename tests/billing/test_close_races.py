@@ -49,7 +49,7 @@ async def until_waiting_for(looks: "asyncio.Queue[set[str]]", pid: int) -> None:
 async def until(query: str, connection: Any, *args: object) -> None:
     """Until a query says true; it is asked again and again, at most for a minute."""
     async with asyncio.timeout(60):
-        while not await connection.fetchval(query, *args):
+        while not await connection.fetchval(query, *args):  # noqa: ASYNC110 (it happens in the database)
             await asyncio.sleep(0)
 
 
@@ -115,9 +115,7 @@ async def test_a_transaction_that_wrote_and_did_not_commit_yet_is_waited_for(
     transaction = writer.transaction()
     await transaction.start()
     bound, ended = world.at("2026-10-30 12:00"), world.at("2026-11-29 12:00")
-    await writer.execute(
-        "INSERT INTO usage_rentals VALUES ('m', 'order', gen_random_uuid(), $1, $2)", bound, ended
-    )
+    await writer.execute("INSERT INTO usage_rentals VALUES ('m', 'order', gen_random_uuid(), $1, $2)", bound, ended)
     closing = asyncio.create_task(world.close("2026-10"))
     await until_waiting_for(drained, writer.get_server_pid())
     await transaction.commit()

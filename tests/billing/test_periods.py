@@ -29,8 +29,8 @@ def test_a_period_is_a_month_in_shanghai(text: str, starts: str, ends: str) -> N
     assert period.next.previous == period == Period.starting(period.first_day)
 
 
-@pytest.mark.parametrize("text", ["", "2026", "2026-13", "2026-00", "2026-1", "26-10", "2026-10-01", " 2026-10", "0000-01",
-                                  "2026-10\n", "２０２６-10"])  # fmt: skip
+@pytest.mark.parametrize("text", ["", "2026", "2026-13", "2026-00", "2026-1", "26-10", "2026-10-01", " 2026-10",
+                                  "0000-01", "2026-10\n", "２０２６-10"])  # fmt: skip
 def test_not_a_period(text: str) -> None:
     with pytest.raises(PeriodInvalid):
         Period.parse(text)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -54,7 +55,7 @@ def test_any_cut_adds_up_to_the_whole(bound: datetime, span: timedelta, cuts: li
     ended = bound + span
     edges = sorted([*cuts, bound - DAY, max([ended, bound, *cuts]) + DAY])
     edges[0] = min(edges[0], bound)
-    parts = [days_started(bound, ended, a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [days_started(bound, ended, a, b) for a, b in pairwise(edges)]
     assert sum(parts) == days_charged(bound, ended) >= 1
 
 

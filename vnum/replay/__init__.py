@@ -1,0 +1,1 @@
+"""Real parcels and calls run through the engine in simulated time, and audited."""

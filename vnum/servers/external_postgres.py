@@ -5,6 +5,7 @@ import asyncpg
 from vnum.servers import external
 from vnum.servers.binaries import POSTGRES_MAJORS
 from vnum.servers.external import Found, refused
+from vnum.servers.folders import POSTGRES_SOCKET
 from vnum.servers.trouble import ServerTrouble
 
 _ASK_FOR_TLS = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # any PostgreSQL answers it with S or N
@@ -65,7 +66,7 @@ def _found(connection: "asyncpg.Connection[asyncpg.Record]", setting: str) -> Fo
 async def _trouble(trouble: Exception, dsn: str, setting: str) -> ServerTrouble:
     match trouble:
         case asyncpg.PostgresError() if not isinstance(trouble, asyncpg.PostgresConnectionError):
-            return _said_no(trouble, setting, external.place(dsn))
+            return _said_no(trouble, setting, external.place(dsn) or "")
         case asyncpg.InterfaceError() | ValueError():
             return external.malformed(setting, _EXAMPLE)
         case _:
@@ -79,7 +80,9 @@ def _said_no(trouble: asyncpg.PostgresError, setting: str, where: str) -> Server
 
 async def _no_connection(trouble: Exception, dsn: str, setting: str) -> ServerTrouble:
     where = external.place(dsn)
-    heard = await external.knock(external.address(dsn, 5432, ".s.PGSQL.5432"), _ASK_FOR_TLS, b"\r\n\r\n")
+    if where is None:
+        return external.malformed(setting, _EXAMPLE)
+    heard = await external.knock(external.address(where, 5432, POSTGRES_SOCKET), _ASK_FOR_TLS, b"\r\n\r\n")
     if heard.reply is not None and heard.reply[:1] not in (b"S", b"N"):
         return external.stranger("not_postgres", "PostgreSQL", setting, where)
     why = heard.failure or external.reason(trouble)

@@ -1,5 +1,7 @@
 """The check of a Redis or Valkey that the user named."""
 
+from collections.abc import Mapping
+
 import redis.asyncio
 from redis import exceptions
 from redis.asyncio.retry import Retry
@@ -25,15 +27,18 @@ async def examine_redis(url: str, setting: str) -> Found:
     except ValueError:
         raise external.malformed(setting, _EXAMPLE) from None
     try:
-        return _found(await client.info("server"), setting)
+        return judge(await client.info("server"), setting)
     except (exceptions.RedisError, OSError) as trouble:
         raise await _trouble(trouble, url, setting) from None
     finally:
         await client.aclose()
 
 
-def _found(info: dict[str, object], setting: str) -> Found:
-    """Valkey says redis_version 7.2.4, so that old clients trust it; its own number stands beside."""
+def judge(info: Mapping[str, object], setting: str) -> Found:
+    """Raises ServerTrouble `redis_version`.
+
+    Valkey says redis_version 7.2.4, so that old clients trust it; its own number stands beside.
+    """
     product = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info["redis_version"])
     if int(version.split(".")[0]) < REDIS_MAJOR_MIN:
@@ -46,7 +51,7 @@ def _found(info: dict[str, object], setting: str) -> Found:
 
 
 async def _trouble(trouble: Exception, url: str, setting: str) -> ServerTrouble:
-    where = external.place(url)
+    where = external.place(url) or ""
     match trouble:
         case exceptions.AuthenticationError() | exceptions.AuthorizationError() | exceptions.NoPermissionError():
             why, advice = "the server does not accept this user or password", "Correct them."
@@ -66,7 +71,9 @@ async def _trouble(trouble: Exception, url: str, setting: str) -> ServerTrouble:
 
 async def _no_connection(trouble: Exception, url: str, setting: str) -> ServerTrouble:
     where = external.place(url)
-    heard = await external.knock(external.address(url, 6379, ""), b"PING\r\n", b"\r\n\r\n")
+    if where is None:
+        return external.malformed(setting, _EXAMPLE)
+    heard = await external.knock(external.address(where, 6379, ""), b"PING\r\n", b"\r\n\r\n")
     if heard.reply is not None and heard.reply[:1] not in (b"+", b"-"):
         return external.stranger("not_redis", "Redis", setting, where)
     return external.unreachable("redis_unreachable", setting, where, heard.failure or external.reason(trouble))

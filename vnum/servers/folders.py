@@ -101,7 +101,7 @@ def folder_trouble(folder: Path, trouble: OSError) -> ServerTrouble:
             "Move that file away, or set VNUM_DATA_DIR to another place.",
         )
     if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
-        return disk_full(folder, trouble.strerror)
+        return disk_full(folder, os.strerror(trouble.errno))
     return no_permission(folder, f"{trouble.filename or folder}: {trouble.strerror}")
 
 

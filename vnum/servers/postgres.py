@@ -13,7 +13,15 @@ import asyncpg
 from vnum.servers.accounts import Account, postgres_account
 from vnum.servers.binaries import Binary, choose_postgres
 from vnum.servers.embedded import StopSteps, died
-from vnum.servers.folders import Folders, check_free_space, check_owner, disk_full, give, make_socket_folder
+from vnum.servers.folders import (
+    POSTGRES_SOCKET,
+    Folders,
+    check_free_space,
+    check_owner,
+    disk_full,
+    give,
+    make_socket_folder,
+)
 from vnum.servers.processes import Command, is_gone, spawn, stop, wait_until
 from vnum.servers.reach import within_reach
 from vnum.servers.roles import OWNER_ROLE, can_connect, create_missing
@@ -61,8 +69,9 @@ class EmbeddedPostgres:
             await self._initialise(binary, account, lock)
         await asyncio.to_thread(give, self.folders.postgres, account.files_of)
         self.folders.postgres.chmod(0o700)  # a copied folder may be open to others, which PostgreSQL refuses
-        forget_reused_process(self.folders.postgres)
         make_socket_folder(self.folders, self.name, account.files_of)
+        for file in self._lock_files():
+            forget_reused_process(file, self.folders.postgres)
         return self._command(binary, account, lock)
 
     async def answers(self, socket_folder: Path) -> bool:
@@ -73,6 +82,11 @@ class EmbeddedPostgres:
             return await can_connect(socket_folder) or await create_missing(socket_folder)
         except asyncpg.DiskFullError:
             raise disk_full(self.folders.data_dir, "PostgreSQL could not create its database") from None
+
+    def _lock_files(self) -> tuple[Path, Path]:
+        """PostgreSQL's own, beside our lock."""
+        socket_folder = self.folders.socket_folder(self.name)
+        return self.folders.postgres / "postmaster.pid", socket_folder / f"{POSTGRES_SOCKET}.lock"
 
     def _choose_account(self, binary: Binary) -> tuple[Binary, Account]:
         account = postgres_account(self.folders.postgres, user_namespace=self.user_namespace)
@@ -169,14 +183,13 @@ def check_version(folder: Path, binary: Binary) -> None:
     )
 
 
-def forget_reused_process(folder: Path) -> None:
-    """Removes a postmaster.pid whose process number belongs to a stranger by now, as after a reboot.
+def forget_reused_process(file: Path, folder: Path) -> None:
+    """Removes a lock file whose process number belongs to a stranger by now, as after a reboot.
 
-    We hold the lock, so none of our servers lives. PostgreSQL itself sees through a number that is free; it
-    refuses to start only if some process bears it. One that works in the data folder may be a server started
-    by hand: that is left alone.
+    We hold the lock, so none of our servers lives. PostgreSQL itself sees through a number that is free; it refuses to
+    start only if some process bears it. One that works in the data folder may be a server started by hand: that is
+    left alone.
     """
-    file = folder / "postmaster.pid"
     try:
         number = int(file.read_text("utf-8", "replace").split("\n", 1)[0])
         stranger = Path(f"/proc/{number}/cwd").resolve(strict=True) != folder

@@ -1,7 +1,7 @@
 """The one exception of this package."""
 
 
-class ServerTrouble(Exception):  # noqa: N818 - it reads as a sentence: raise ServerTrouble
+class ServerTrouble(Exception):
     """A server cannot be used.
 
     `code` is stable and meant for programs, the words for a person: `what` says what is wrong and where,
