@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from billing.errors import InvoiceInconsistent
-from billing.invoice import Buyer, Invoice, Item, Late, Line, MerchantId, Serial, make_invoice, problems
+from billing.invoice import Buyer, Invoice, Late, Line, MerchantId, Serial, make_invoice, problems
 from billing.invoices import read_line
 from billing.periods import Period, biz_date
 from billing.queries import Connection, load_queries
@@ -80,7 +82,7 @@ async def mark(connection: Connection, period: Period, now: datetime) -> None:
 async def collect_usage(connection: Connection, period: Period) -> None:
     """Sum lines and late calls of all pending merchants into temporary tables, in one snapshot."""
     async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(_SQL["no_time_limit"])
+        await connection.execute(_SQL["room_to_read"])
         await connection.execute(_SQL["collect_lines"], period.starts_at, period.ends_at, timeout=_NO_LIMIT_S)
         await connection.execute(_SQL["collect_late"], period.ends_at, timeout=_NO_LIMIT_S)
         await connection.execute(_SQL["index_collected"], timeout=_NO_LIMIT_S)
@@ -161,10 +163,11 @@ _LINE: Final = Line.__struct_fields__
 
 
 async def _insert(connection: Connection, invoices: Sequence[Invoice]) -> None:
+    numbers = [invoice.number for invoice in invoices]
     heads = [tuple(value(invoice) for value in _HEAD.values()) for invoice in invoices]
     lines = [
-        (invoice.number, line_no, *(_stored(line, name) for name in _LINE))
-        for invoice in invoices
+        (number, line_no, *msgspec.structs.astuple(line))
+        for invoice, number in zip(invoices, numbers, strict=True)
         for line_no, line in enumerate(invoice.lines, start=1)
     ]
     await connection.copy_records_to_table("invoices", records=heads, columns=list(_HEAD))
@@ -172,11 +175,6 @@ async def _insert(connection: Connection, invoices: Sequence[Invoice]) -> None:
         "invoice_lines", records=lines, columns=["invoice_number", "line_no", *_LINE]
     )
     await _insert_adjustments(connection, [invoice for invoice in invoices if invoice.late.count])
-
-
-def _stored(line: Line, name: str) -> Any:
-    value = getattr(line, name)
-    return int(value) if isinstance(value, Item) else value
 
 
 async def _insert_adjustments(connection: Connection, invoices: Sequence[Invoice]) -> None:

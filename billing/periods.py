@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
@@ -57,7 +58,7 @@ class Period:
     @property
     def starts_at(self) -> datetime:
         """The first instant, in UTC."""
-        return datetime(self.year, self.month, 1, tzinfo=ZONE).astimezone(UTC)
+        return _month_starts_at(self.year, self.month)
 
     @property
     def ends_at(self) -> datetime:
@@ -73,6 +74,11 @@ class Period:
     def previous(self) -> "Period":
         """The month before."""
         return Period(year=self.year - (self.month == 1), month=(self.month - 2) % 12 + 1)
+
+
+@lru_cache(maxsize=1000)
+def _month_starts_at(year: int, month: int) -> datetime:
+    return datetime(year, month, 1, tzinfo=ZONE).astimezone(UTC)
 
 
 def _aware(instant: datetime) -> datetime:

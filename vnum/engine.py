@@ -11,10 +11,14 @@ from redis.backoff import NoBackoff
 
 from vnum.pool.keys import Keys
 from vnum.pool.redis_pool import RedisPool
+from vnum.service.answers import Answers
 from vnum.service.bind import Binder
 from vnum.service.care import Care
 from vnum.service.clock import Clock, ServerClock, peek
+from vnum.service.health import Health
 from vnum.service.hosts import Hosts
+from vnum.service.invoices import Invoices
+from vnum.service.keys import ApiKeys
 from vnum.service.labels import Labels
 from vnum.service.lifetime import Lifetime
 from vnum.service.merchants import Merchants
@@ -66,6 +70,10 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     records: Records
     hosts: Hosts
     merchants: Merchants
+    invoices: Invoices
+    keys: ApiKeys
+    answers: Answers
+    health: Health
 
 
 @asynccontextmanager
@@ -127,4 +135,8 @@ def assemble(
         records=Records(database, vault, registry, clock, cells),
         hosts=Hosts(database, registry, clock, cells),
         merchants=Merchants(database, clock),
+        invoices=Invoices(database, clock, parts.issuer),
+        keys=ApiKeys(database),
+        answers=Answers(database, vault),
+        health=Health(database, pool),
     )

@@ -6,26 +6,30 @@ from asyncpg import Pool
 
 from billing.calls import Rated, rate_call
 from billing.close import CloseReport, close
-from billing.details import OfPeriod
-from billing.errors import BillingRefusal
-from billing.export import export_csv
+from billing.details import OfPeriod, OneInvoice
+from billing.errors import BillingRefusal, InvoiceNotFound
+from billing.errors import Code as BillingCode
+from billing.export import export_csv, export_json, invoice_head
 from billing.invoice import Invoice, Item
-from billing.invoices import list_invoices
+from billing.invoices import get_invoice, list_invoices
 from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
-from billing.money import plain
+from billing.money import plain, two_places
 from billing.periods import Period
 from billing.tariffs import TariffBook, TariffId
 from billing.tariffs import load_book as _load_book
 
 __all__ = [
+    "BillingCode",
     "BillingRefusal",
     "CloseReport",
     "Invoice",
+    "InvoiceNotFound",
     "Item",
     "Migration",
     "OfPeriod",
+    "OneInvoice",
     "Period",
     "Rated",
     "TariffBook",
@@ -33,12 +37,16 @@ __all__ = [
     "apply_migrations",
     "close",
     "export_csv",
+    "export_json",
+    "get_invoice",
+    "invoice_head",
     "invoices_of",
     "list_invoices",
     "load_book",
     "load_migrations",
     "plain",
     "rate_call",
+    "two_places",
 ]
 
 

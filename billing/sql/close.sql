@@ -61,13 +61,13 @@ INSERT INTO periods (merchant_id, period, ends_at, marked_at)
 SELECT merchant_id, $1::date, $2::timestamptz, $3::timestamptz FROM close_pending ORDER BY merchant_id
 ON CONFLICT (merchant_id, period) DO NOTHING
 
--- name: no_time_limit
--- The session's statement time-out is made for the hot path; this transaction reads a whole month.
-SELECT set_config('statement_timeout', '0', true)
+-- name: room_to_read
+-- The session's limits are made for the hot path; this transaction reads a whole month, and sums it for many merchants
+-- without going to disk.
+SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '64MB', true)
 
 -- name: collect_lines
--- The lines of all pending merchants, each table read once. $1, $2 the period. CREATE TABLE AS, since PostgreSQL reads
--- in parallel for it but not for INSERT.
+-- The lines of all pending merchants, each table read once. $1, $2 the period.
 -- Rental: tariff versions cut the period into windows, and a day is priced by the window in which it starts (rule 6.10).
 -- Calls: rated when they arrived; summed by what they were rated with.
 CREATE TEMPORARY TABLE close_lines AS

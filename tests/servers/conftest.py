@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-OPENER = Path(__file__).with_name("opener.py")
+HERE = Path(__file__).parent
+OPENER = HERE / "opener.py"
+REPOSITORY = HERE.parent.parent
 WAIT_S = 60.0
 
 # Durable like the product, but small.
@@ -44,6 +47,12 @@ class Opener:
         self.process.wait(WAIT_S)
 
 
+def environment() -> dict[str, str]:
+    """Ours, and all that another interpreter needs to find our packages."""
+    paths = (REPOSITORY, sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), HERE / "older_python")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 @pytest.fixture
 def start_opener() -> Iterator[Callable[..., Opener]]:
     """Starts openers; those that still run are closed after the test."""
@@ -57,7 +66,7 @@ def start_opener() -> Iterator[Callable[..., Opener]]:
             stdout=subprocess.PIPE,
             text=True,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env=environment(),
             **identity,
         )
         openers.append(Opener(process=process))

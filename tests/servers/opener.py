@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import redis.asyncio
+import structlog
 
 from vnum.servers import Endpoints, ServerTrouble, open_servers
 
@@ -39,4 +40,5 @@ async def process_numbers(endpoints: Endpoints) -> dict[str, int]:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is for the report
     asyncio.run(main(*sys.argv[1:]))

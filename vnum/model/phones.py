@@ -36,8 +36,8 @@ _PLAIN: Final[dict[int, str | None]] = {
 
 def _mobile_pattern() -> re.Pattern[str]:
     metadata = phonenumbers.PhoneMetadata.metadata_for_region("CN")
-    assert metadata is not None  # noqa: S101 - part of the package
-    assert metadata.mobile is not None  # noqa: S101
+    assert metadata is not None
+    assert metadata.mobile is not None
     return re.compile(metadata.mobile.national_number_pattern or "", re.ASCII)
 
 

@@ -1,5 +1,6 @@
 """Runs a timeline through the engine: binds, prints, calls, expires, bills; then has it audited."""
 
+import asyncio
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ from vnum.replay.timeline import (
     Event,
     Post,
     Tend,
+    batches,
     phone_of,
     timeline,
 )
@@ -114,9 +116,9 @@ async def replay(
             try:
                 await run.prepare()
                 with _bars(console, events) as bars:
-                    for event in events:
-                        await run.step(event)
-                        bars.advance(event)
+                    for group in batches(events):
+                        await run.step(group)
+                        bars.advance(group)
                 return await run.finish(console)
             finally:
                 if not keep:
@@ -153,8 +155,12 @@ class _Run:
             await self._engine.hosts.add(NewHost(host=number, city=city, quarantine_days=QUARANTINE_DAYS))
         self.summary.merchants, self.summary.hosts = len(merchants), len(wanted)
 
-    async def step(self, event: Event) -> None:
-        self._clock.instant = event.at
+    async def step(self, events: Sequence[Event]) -> None:
+        """One event, or calls that follow one another with nothing between: each at its own instant, all at once."""
+        self._clock.instant = events[-1].at
+        await asyncio.gather(*map(self._one, events))
+
+    async def _one(self, event: Event) -> None:
         match event:
             case Bind():
                 await self._bind(event)
@@ -214,10 +220,10 @@ class _Run:
         asked = RouteRequest(
             call_id=event.call.call_id, caller=phone_of(f"agent {event.call.agent}"), host=label.binding.host
         )
-        decision = await self._engine.routes.route(asked)
+        decision = await self._engine.routes.route(asked, event.at)
         if decision.action is Action.COLLECT:
             keyed = msgspec.structs.replace(asked, digits=label.binding.extension)
-            decision = await self._engine.routes.route(keyed)
+            decision = await self._engine.routes.route(keyed, event.at)
         self._routed[event.call.call_id] = decision.action
         if decision.action is not Action.CONNECT:
             self._reject("calls", f"not connected: {decision.code}", event.call.call_id)
@@ -303,9 +309,9 @@ class _Bars:
             total = sum(_weight(event) for event in events if isinstance(event, kind))
             self._tasks[kind] = progress.add_task(title, total=total)
 
-    def advance(self, event: Event) -> None:
-        if type(event) in self._tasks:
-            self._progress.advance(self._tasks[type(event)], _weight(event))
+    def advance(self, events: Sequence[Event]) -> None:
+        if type(events[0]) in self._tasks:
+            self._progress.advance(self._tasks[type(events[0])], sum(map(_weight, events)))
 
 
 def _weight(event: Event) -> int:

@@ -15,7 +15,7 @@ TTL_DAYS = 30
 CALL_DAYS = 28
 """Call k comes 1 + k mod 28 days after its parcel's binding."""
 
-POST_EVERY = timedelta(minutes=15)
+POST_EVERY = timedelta(hours=1)
 """The switch posts the records of ended calls together, so often."""
 
 CLOSE_AFTER = timedelta(hours=3)
@@ -75,6 +75,15 @@ def timeline(parcels: Sequence[Parcel], calls: Sequence[Call], start: date) -> l
     events += _closes(bound_at[0], over)
     events += [Tend(bound_at[0] + timedelta(days=n)) for n in range((over - bound_at[0]).days + 2)]
     return sorted(events, key=lambda event: (event.at, _ORDER[type(event)]))
+
+
+def batches(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """Calls that follow one another together, every other event alone."""
+    for kind, group in groupby(events, key=type):
+        if kind is Dial:
+            yield list(group)
+        else:
+            yield from ([event] for event in group)
 
 
 def shift(times: Sequence[datetime], start: date) -> list[datetime]:

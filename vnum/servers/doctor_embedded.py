@@ -7,9 +7,10 @@ from pathlib import Path
 
 from vnum.servers.accounts import postgres_account
 from vnum.servers.binaries import Binary, choose_postgres, choose_redis, reported_version
-from vnum.servers.embedded import Embedded, read_note
+from vnum.servers.embedded import Embedded
 from vnum.servers.findings import Finding, bad, good, warning
 from vnum.servers.folders import Folders, check_owner, folder_trouble
+from vnum.servers.notes import read_note
 from vnum.servers.postgres import EmbeddedPostgres, check_version, data_version
 from vnum.servers.processes import last_words, try_lock
 from vnum.servers.trouble import ServerTrouble
@@ -87,13 +88,9 @@ async def _state(name: str, server: Embedded) -> Finding:
 
 
 async def _runs(name: str, server: Embedded) -> Finding:
-    try:
-        folder, source = read_note(server)
-        ready = await server.answers(folder)
-    except (OSError, ValueError):
-        ready = False
-    if ready:
-        return good(name, f"It runs, started by another process: {source}.")
+    note = read_note(server.folders.note(server.name))
+    if note and await server.answers(note.socket_folder):
+        return good(name, f"It runs, started by another process: {note.source}.")
     return warning(
         name,
         "Another process is starting or stopping it; it does not answer yet.",

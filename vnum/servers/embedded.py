@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from vnum.servers.folders import FOLDER_ERRORS, Folders, disk_full, folder_trouble
+from vnum.servers.notes import Note, leave_note, read_note
 from vnum.servers.processes import POLL_S, Command, last_words, spawn, stop, trim_log, try_lock
 from vnum.servers.trouble import ServerTrouble
 
@@ -47,16 +48,28 @@ class Embedded(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A server that answers. `process` is None if another process started it, which alone may stop it."""
+    """A server that answers. `started` is None if another process started it, which alone may stop it."""
 
     socket_folder: Path
     source: str
-    process: "subprocess.Popen[bytes] | None" = None
-    stop_steps: StopSteps = ()
+    started: "Started | None" = None
 
     async def close(self) -> None:
-        if self.process is not None:
-            await stop(self.process, *self.stop_steps)
+        if self.started is not None:
+            await self.started.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A server of ours. `note` is the descriptor that shows others that we live."""
+
+    process: "subprocess.Popen[bytes]"
+    note: int
+    stop_steps: StopSteps
+
+    async def close(self) -> None:
+        os.close(self.note)  # first, so that nobody joins a server that is about to end
+        await stop(self.process, *self.stop_steps)
 
 
 async def start_or_join(server: Embedded) -> Running:
@@ -75,26 +88,18 @@ async def _start_or_join(server: Embedded) -> Running:
         lock = try_lock(server.folders.lock(server.name))
         running = await _join(server) if lock is None else await _start(server, lock)
         if running is not None:
-            log.info("server_ready", server=server.name, source=running.source, started=running.process is not None)
+            log.info("server_ready", server=server.name, source=running.source, started=running.started is not None)
             return running
         await asyncio.sleep(POLL_S)
     raise _not_ready(server)
 
 
 async def _join(server: Embedded) -> Running | None:
-    try:
-        folder, source = read_note(server)
-    except (OSError, ValueError):
-        return None  # whoever holds the lock has not come that far
-    if not await server.answers(folder):
+    """None while it cannot be joined: it is being started, or it ends because its owner did."""
+    note = read_note(server.folders.note(server.name))
+    if note is None or not await server.answers(note.socket_folder):
         return None
-    return Running(socket_folder=folder, source=f"{source} (running already)")
-
-
-def read_note(server: Embedded) -> tuple[Path, str]:
-    """Where the running server's socket is, and which programs it runs, in words."""
-    folder, source = server.folders.note(server.name).read_text("utf-8").splitlines()
-    return Path(folder), source
+    return Running(socket_folder=note.socket_folder, source=f"{note.source} (running already)")
 
 
 async def _start(server: Embedded, lock: int) -> Running:
@@ -102,17 +107,16 @@ async def _start(server: Embedded, lock: int) -> Running:
         said = trim_log(server.folders.log(server.name))
         command = await server.prepare(lock)
         folder = server.folders.socket_folder(server.name)
-        server.folders.note(server.name).write_text(f"{folder}\n{command.source}\n", "utf-8")
-        process = spawn(command)
+        note = leave_note(server.folders.note(server.name), Note(socket_folder=folder, source=command.source))
+        started = Started(process=spawn(command), note=note, stop_steps=server.stop_steps)
     finally:
         os.close(lock)  # from here on the server alone holds it
-    running = Running(socket_folder=folder, source=command.source, process=process, stop_steps=server.stop_steps)
     try:
-        await _until_ready(server, process, folder, said)
+        await _until_ready(server, started.process, folder, said)
     except BaseException:
-        await running.close()
+        await started.close()
         raise
-    return running
+    return Running(socket_folder=folder, source=command.source, started=started)
 
 
 async def _until_ready(server: Embedded, process: "subprocess.Popen[bytes]", folder: Path, said: int) -> None:

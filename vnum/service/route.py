@@ -77,6 +77,7 @@ class _Dialled(msgspec.Struct, frozen=True, gc=False):
     host: str
     extension: str
     caller_hash: bytes
+    at: datetime | None
 
 
 class Routes:
@@ -100,8 +101,12 @@ class Routes:
         self._asked: Group[_Dialled, Record] = Group(self._ask, lanes=2)
         self._chosen: Group[tuple[int, str, UUID], None] = Group(self._remember, lanes=1)
 
-    async def route(self, request: RouteRequest) -> Decision:
-        """Fails closed: what is not certain to be allowed is rejected. Raises Refused (overloaded) only."""
+    async def route(self, request: RouteRequest, at: datetime | None = None) -> Decision:
+        """Fails closed: what is not certain to be allowed is rejected. Raises Refused (overloaded) only.
+
+        `at` = a simulated instant of this call's own; None = the engine's clock.
+        """
+        at = at or self._clock.simulated()
         host = await self._registry.get(request.host)
         if host is None or host.state is HostState.RETIRED:
             return _reject(Cause.UNALLOCATED, Code.HOST_NOT_FOUND)
@@ -112,18 +117,18 @@ class Routes:
         digits = request.digits or ""
         if not digits:
             return _collect(host, "extension")
-        record = await self._look_up(host, digits, caller_hash)
+        record = await self._look_up(host, digits, caller_hash, at)
         if record is not None and record["locked_out"] and self._policy.guards:
             return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
         if record is None or record["binding_id"] is None:
             return await self._wrong(host, request.call_id, digits, caller_hash)
         return await self._connect(host, request.call_id, record)
 
-    async def _look_up(self, host: Host, digits: str, caller_hash: bytes) -> Record | None:
+    async def _look_up(self, host: Host, digits: str, caller_hash: bytes, at: datetime | None) -> Record | None:
         """The slot dialled; None = the digits are no extension of this host."""
         if len(digits) != host.ext_digits or not (digits.isascii() and digits.isdigit()):
             return None
-        return await self._asked.submit(_Dialled(host.cell, host.host, digits, caller_hash))
+        return await self._asked.submit(_Dialled(host.cell, host.host, digits, caller_hash, at))
 
     async def _connect(self, host: Host, call_id: str, record: Record) -> Decision:
         now = record["now"]
@@ -170,8 +175,8 @@ class Routes:
             by_cell[one.cell].append(n)
         answers: dict[int, Record] = {}
         for cell, positions in by_cell.items():
-            asked = [(dialled[n].host, dialled[n].extension, dialled[n].caller_hash) for n in positions]
-            found = await stored.route(self._database, cell, self._clock.simulated(), asked)
+            asked = [msgspec.structs.astuple(dialled[n])[1:] for n in positions]
+            found = await stored.route(self._database, cell, asked)
             answers |= zip(positions, found, strict=True)
         return [answers[n] for n in range(len(dialled))]
 

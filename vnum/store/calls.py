@@ -76,14 +76,10 @@ def _columns(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
 
 
 async def route(
-    database: Database,
-    cell: int,
-    now: datetime | None,
-    asked: Sequence[tuple[str, str, bytes]],
+    database: Database, cell: int, asked: Sequence[tuple[str, str, bytes, datetime | None]]
 ) -> list[Record]:
-    """One record a (host, extension, caller hash), in order."""
-    hosts, extensions, callers = zip(*asked, strict=True)
-    records = await database.fetch(SQL["route"], cell, now, hosts, extensions, callers)
+    """One record a (host, extension, caller hash, simulated now), in order."""
+    records = await database.fetch(SQL["route"], cell, *zip(*asked, strict=True))
     return sorted(records, key=lambda record: record["n"])
 
 

@@ -27,6 +27,14 @@ def is_data_error(trouble: BaseException) -> bool:
     return isinstance(trouble, asyncpg.InterfaceError) and isinstance(trouble, ValueError)
 
 
+def is_away(trouble: BaseException) -> bool:
+    """PostgreSQL does not answer, or not now: connections (08), a rollback to be repeated (40), resources (53), locks
+    (55), an operator or a time limit (57), the system around it (58), a standby (25006)."""
+    if isinstance(trouble, asyncpg.PostgresError):
+        return (trouble.sqlstate or "")[:2] in {"08", "40", "53", "55", "57", "58"} or trouble.sqlstate == "25006"
+    return isinstance(trouble, (*LOST, TimeoutError)) and not isinstance(trouble, ValueError)
+
+
 def writer_of(connection: "Connection") -> int:
     """The number under which a connection files the instants it commits."""
     return int(connection.get_server_pid()) % WRITERS

@@ -3,7 +3,10 @@
 import asyncpg
 
 from vnum.finance import apply_migrations, load_migrations
-from vnum.store.database import check_schema
+from vnum.store.database import Database, check_schema
+from vnum.store.queries import queries
+
+SQL = queries("migrations")
 
 
 async def migrate(admin_dsn: str, schema: str) -> list[str]:
@@ -25,3 +28,8 @@ async def drop(admin_dsn: str, schema: str) -> None:
         await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")  # checked above
     finally:
         await connection.close()
+
+
+async def applied(database: Database) -> set[str]:
+    """The names of the migrations that the schema has."""
+    return {record["name"] for record in await database.fetch(SQL["applied"])}

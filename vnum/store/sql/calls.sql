@@ -1,11 +1,12 @@
 -- name: route
 -- Whom each dialled slot reaches, and whether the caller is locked out on that host.
--- $1 cell, $2 simulated now or null, $3 hosts, $4 extensions, $5 caller hashes.
+-- $1 cell, $2 hosts, $3 extensions, $4 caller hashes, $5 simulated nows or nulls.
 SELECT i.n, t.now, b.binding_id, b.bound_at, b.ended_at, b.release_reason, b.key_id, b.recipient,
        l.until > t.now AS locked_out
-FROM (SELECT greatest(coalesce($2, clock_timestamp()),
-                      (SELECT max(instant) FROM clocks WHERE cell = $1)) AS now) AS t
-CROSS JOIN unnest($3::text[], $4::text[], $5::bytea[]) WITH ORDINALITY AS i (host, extension, caller_hash, n)
+FROM (SELECT clock_timestamp() AS server, (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest) AS c
+CROSS JOIN unnest($2::text[], $3::text[], $4::bytea[], $5::timestamptz[])
+           WITH ORDINALITY AS i (host, extension, caller_hash, at, n)
+CROSS JOIN LATERAL (SELECT greatest(coalesce(i.at, c.server), c.highest) AS now) AS t
 LEFT JOIN lockouts l ON l.cell = $1 AND l.host = i.host AND l.caller_hash = i.caller_hash
 LEFT JOIN slots s ON s.cell = $1 AND s.host = i.host AND s.extension = i.extension
 LEFT JOIN bindings b ON b.cell = $1 AND b.binding_id = s.binding_id;

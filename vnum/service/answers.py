@@ -1,0 +1,35 @@
+"""Answers kept for 24 hours, so that a POST repeated under its Idempotency-Key is answered alike."""
+
+from hashlib import sha256
+
+import msgspec
+
+from vnum.store import idempotency as stored
+from vnum.store.database import Connection, Database
+from vnum.vault import Vault
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """`digest` tells whether the repeat asks the same."""
+
+    digest: bytes
+    status: int
+    body: bytes
+
+
+class Answers:
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    def digest(self, request: bytes) -> bytes:
+        """16 bytes, equal for equal requests. Keyed: a plain hash would let a phone be found by trying them all."""
+        return self._vault.fingerprint(sha256(request).hexdigest())
+
+    async def find(self, scope: str, key: str) -> Kept | None:
+        record = await stored.kept(self._database, scope, key)
+        return record and Kept(record["body_hash"], record["status"], record["body"])
+
+    async def keep(self, scope: str, key: str, kept: Kept, connection: Connection | None = None) -> bool:
+        """False = an answer stands there already, and counts. `connection` = in the transaction of the effect."""
+        return await stored.keep(connection or self._database, scope, key, kept.digest, kept.status, kept.body)

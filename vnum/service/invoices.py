@@ -1,0 +1,108 @@
+"""Invoices: close a month, look at what was closed, and export it. A tied key sees its merchants' only."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection
+from enum import StrEnum
+from typing import assert_never
+
+from vnum.finance import (
+    CloseReport,
+    Invoice,
+    InvoiceNotFound,
+    OfPeriod,
+    OneInvoice,
+    Period,
+    close,
+    export_csv,
+    export_json,
+    get_invoice,
+    list_invoices,
+)
+from vnum.model.refusals import Code, Refused
+from vnum.service.clock import Clock
+from vnum.store.database import Database
+
+PAGE = 1_000
+EXPORTS = 2
+"""Exports at a time: each holds a connection and a snapshot for as long as its reader takes."""
+
+Selection = OneInvoice | OfPeriod
+Tie = Collection[str] | None
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    JSON = "json"
+
+
+class Invoices:
+    def __init__(self, database: Database, clock: Clock, issuer: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._issuer = issuer
+        self._closing = asyncio.Lock()
+        self._exports = asyncio.Semaphore(EXPORTS)
+
+    async def close(self, period: str, merchant_id: str | None = None) -> CloseReport:
+        """Closes a month of one merchant or all; a repeat changes nothing. Raises BillingRefusal."""
+        month = Period.parse(period)
+        async with self._closing:  # one waits for the ledger's lock with a connection in hand, the others without
+            return await close(
+                self._database,
+                month,
+                now=self._clock.simulated(),
+                merchant_id=merchant_id,
+                issuer=self._issuer,
+            )
+
+    async def page(
+        self, *, period: str | None = None, merchant_id: str | None = None, tie: Tie = None, after: str | None = None
+    ) -> list[Invoice]:
+        """Up to 1,000, by period and merchant, behind the invoice `after`. Raises BillingRefusal."""
+        month = None if period is None else Period.parse(period)
+        merchants = _seen(merchant_id, tie)
+        last = None if after is None else await self.get(after, tie)
+        async with self._database.acquire() as connection:
+            return await list_invoices(connection, period=month, merchant_ids=merchants, after=last, limit=PAGE)
+
+    async def get(self, number: str, tie: Tie = None) -> Invoice:
+        """Raises InvoiceNotFound, also for what a tied key may not see."""
+        async with self._database.acquire() as connection:
+            invoice = await get_invoice(connection, number)
+        if tie is not None and invoice.buyer.merchant_id not in tie:
+            raise InvoiceNotFound(f"no invoice {number!r}")
+        return invoice
+
+    async def of_period(self, period: str, tie: Tie = None) -> OfPeriod:
+        return OfPeriod(period=Period.parse(period), merchant_ids=None if tie is None else tuple(tie))
+
+    async def export(self, selection: Selection, form: Format) -> AsyncGenerator[bytes, None]:
+        """The file in pieces; it is whole only if this ends without an exception. Close it when left early.
+
+        Raises Refused (overloaded), BillingRefusal.
+        """
+        if self._exports.locked():
+            raise Refused(Code.OVERLOADED, f"{EXPORTS} exports run already; try again when one is done")
+        async with self._exports:
+            pieces = self._pieces(selection, form)
+            try:
+                async for piece in pieces:
+                    yield piece
+            finally:
+                await pieces.aclose()
+
+    def _pieces(self, selection: Selection, form: Format) -> AsyncGenerator[bytes, None]:
+        match form:
+            case Format.CSV:
+                return export_csv(self._database, selection)
+            case Format.JSON:
+                return export_json(self._database, selection)
+            case _:
+                assert_never(form)
+
+
+def _seen(merchant_id: str | None, tie: Tie) -> list[str] | None:
+    """The merchants asked for, as far as the key may see them; None = all."""
+    if merchant_id is None:
+        return None if tie is None else list(tie)
+    return [merchant_id] if tie is None or merchant_id in tie else []

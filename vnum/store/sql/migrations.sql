@@ -1,0 +1,2 @@
+-- name: applied
+SELECT name FROM migrations;
