@@ -1,0 +1,42 @@
+# `make` prints this list.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+# The demo and the server of `make serve` keep their databases here.
+export VNUM_DATA_DIR ?= $(CURDIR)/.vnum
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: $(READY) ## set up from nothing, then run a month of sample parcels and calls; results to read and to open
+	@$(BIN)/vnum sample --out demo-out
+	@$(BIN)/vnum replay --parcels demo-out/parcels.csv --calls demo-out/calls.csv --start 2026-01-20 --out demo-out
+
+serve: $(READY) ## start the API and its servers, with demo keys that are printed once
+	@$(BIN)/vnum serve --demo
+
+test: $(READY) ## set up from nothing, then all tests
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(READY) ## format, lint, types, imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(READY) ## measure, beside peers in the same run; writes bench.json
+	@$(BIN)/python scripts/bench.py --out bench.json
+
+clean: ## remove what demo, tests and serve have made (not the data of a server of yours)
+	rm -rf demo-out .vnum .pytest_cache .hypothesis .mypy_cache .ruff_cache
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "vnum needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment; on Debian: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

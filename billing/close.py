@@ -33,7 +33,7 @@ from billing.queries import Connection, Pool, load_queries
 if TYPE_CHECKING:
     import asyncpg
 
-CHUNK_MERCHANTS: Final = 500
+CHUNK_MERCHANTS: Final = 1000
 LOCK_PATIENCE: Final = timedelta(hours=1)
 
 Progress = Callable[[int, int], None]
@@ -161,12 +161,14 @@ async def _alone(connection: Connection) -> AsyncIterator[None]:
     """One close at a time in this schema; lock and temporary tables go with the session if it dies."""
     await _lock(connection)
     try:
+        await connection.execute(_SQL["lift_limits"])
         await ledger.drop_collected(connection)
         yield
         await ledger.drop_collected(connection)
     finally:
         if not connection.is_closed():
-            await connection.fetchval(_SQL["unlock"])
+            await connection.execute(_SQL["restore_limits"])
+            await connection.execute(_SQL["unlock"])
 
 
 async def _lock(connection: Connection) -> None:

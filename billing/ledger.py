@@ -59,8 +59,10 @@ async def drop_collected(connection: Connection) -> None:
 
 async def collect_pending(connection: Connection, period: Period, merchant_id: str | None) -> int:
     """List whom to close in a temporary table; how many they are."""
-    await connection.execute(_SQL["collect_pending"], period.first_day, period.ends_at, merchant_id)
-    await connection.execute(_SQL["index_pending"])
+    await connection.execute(
+        _SQL["collect_pending"], period.first_day, period.ends_at, merchant_id, timeout=_NO_LIMIT_S
+    )
+    await connection.execute(_SQL["index_pending"], timeout=_NO_LIMIT_S)
     return int(await connection.fetchval(_SQL["pending_count"]))
 
 
@@ -76,13 +78,12 @@ async def without_tariff(connection: Connection, period: Period) -> "Sequence[as
 
 async def mark(connection: Connection, period: Period, now: datetime) -> None:
     """Tell the writers, in a transaction of its own, that the period is closed for the pending merchants."""
-    await connection.execute(_SQL["mark"], period.first_day, period.ends_at, now)
+    await connection.execute(_SQL["mark"], period.first_day, period.ends_at, now, timeout=_NO_LIMIT_S)
 
 
 async def collect_usage(connection: Connection, period: Period) -> None:
     """Sum lines and late calls of all pending merchants into temporary tables, in one snapshot."""
     async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(_SQL["room_to_read"])
         await connection.execute(_SQL["collect_lines"], period.starts_at, period.ends_at, timeout=_NO_LIMIT_S)
         await connection.execute(_SQL["collect_late"], period.ends_at, timeout=_NO_LIMIT_S)
         await connection.execute(_SQL["index_collected"], timeout=_NO_LIMIT_S)

@@ -13,6 +13,15 @@ SELECT pg_try_advisory_lock(hashtextextended('billing close in ' || current_sche
 -- Let the next close in.
 SELECT pg_advisory_unlock(hashtextextended('billing close in ' || current_schema(), 0))
 
+-- name: lift_limits
+-- The session's limits are made for the hot path; a close reads a whole month, and sums it for many merchants in memory.
+SELECT set_config('statement_timeout', '0', false), set_config('work_mem', '64MB', false)
+
+-- name: restore_limits
+-- Back to what the session began with.
+RESET statement_timeout;
+RESET work_mem
+
 -- name: merchant_exists
 -- $1 merchant.
 SELECT EXISTS (SELECT 1 FROM usage_accounts WHERE merchant_id = $1)
@@ -60,11 +69,6 @@ ORDER BY merchant_id LIMIT 10
 INSERT INTO periods (merchant_id, period, ends_at, marked_at)
 SELECT merchant_id, $1::date, $2::timestamptz, $3::timestamptz FROM close_pending ORDER BY merchant_id
 ON CONFLICT (merchant_id, period) DO NOTHING
-
--- name: room_to_read
--- The session's limits are made for the hot path; this transaction reads a whole month, and sums it for many merchants
--- without going to disk.
-SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '64MB', true)
 
 -- name: collect_lines
 -- The lines of all pending merchants, each table read once. $1, $2 the period.

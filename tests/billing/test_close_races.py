@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from billing import drain
-from billing.errors import CloseBlocked
+from billing.errors import CloseBlocked, PeriodOutOfOrder
 
 GATE = 7_101  # an advisory lock at which a writer's statement stops, after its snapshot was taken
 
@@ -151,7 +151,7 @@ async def test_what_begins_after_the_mark_is_late_and_not_waited_for(
 async def test_a_transaction_that_does_not_end_refuses_the_close(world: Any, connect: Callable[..., Any]) -> None:
     await world.account("m", opened="2026-10-01 00:00")
     await world.rental("m", "2026-10-30 12:00", "2026-10-31 12:00")
-    reader = await connect()
+    reader = await connect(owner=True)  # another role's transactions are seen as well
     async with reader.transaction():
         await reader.fetchval("SELECT 1")
         with pytest.raises(CloseBlocked, match=f"of process {reader.get_server_pid()}") as refused:
@@ -195,3 +195,17 @@ async def test_a_cancelled_close_leaves_no_lock_behind(
             await closing
     async with asyncio.timeout(60):
         assert (await world.close("2026-10")).invoices_made == 1
+
+
+async def test_a_close_leaves_its_session_as_it_was(world: Any) -> None:
+    """Lent back to the pool without lock, tables and lifted limits, also after a refusal."""
+    await world.account("m", opened="2026-10-01 00:00")
+    await world.close("2026-10")
+    with pytest.raises(PeriodOutOfOrder):
+        await world.close("2026-12")
+    async with world.pool.acquire() as connection:
+        assert await connection.fetchval("SHOW statement_timeout") == "30s"
+        assert await connection.fetchval("SHOW work_mem") == await world.owner.fetchval("SHOW work_mem")
+        assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+    await world.close("2026-11")
+    assert (await world.close("2026-12")).merchants == 1

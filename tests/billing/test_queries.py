@@ -9,7 +9,7 @@ import pytest
 from billing.queries import load_queries
 
 FILES = sorted(f.name.removesuffix(".sql") for f in resources.files("billing").joinpath("sql").iterdir())
-SEVERAL_STATEMENTS = {"index_pending", "index_collected"}  # no parameters; the close runs them
+SEVERAL_STATEMENTS = {"index_pending", "index_collected", "restore_limits"}  # no parameters; the close runs them
 ORDER = ["collect_pending", "collect_lines", "collect_late"]
 
 

@@ -58,14 +58,20 @@ async def set_state(database: Database, number: str, state: HostState) -> None:
     await database.execute(SQL["set_host_state"], number, state)
 
 
-async def live_on(database: Database, host: Host, now: datetime | None) -> int:
-    """Live bindings of the host."""
-    return int(await database.fetchval(SQL["live_on_host"], host.cell, host.host, now))
+async def live_on(database: Database, host: Host, now: datetime | None, apart: Sequence[str] = ()) -> int:
+    """Live bindings of the host, those on some extensions not counted."""
+    return int(await database.fetchval(SQL["live_on_host"], host.cell, host.host, now, apart))
 
 
-async def held_on(database: Database, host: Host, now: datetime) -> list[tuple[str, datetime]]:
-    """(extension, held until) of the slots that may not be bound at `now`; FOREVER = never again."""
-    records = await database.fetch(SQL["held_on_host"], host.cell, host.host, now)
+async def held_on(
+    database: Database, host: Host, now: datetime, apart_from: Sequence[tuple[int, int]] = ()
+) -> list[tuple[str, datetime]]:
+    """(extension, held until) of the slots that may not be bound at `now`; FOREVER = never again.
+
+    `apart_from` = (order, recipient) as holders: the slots that these held last as well.
+    """
+    orders, recipients = zip(*apart_from, strict=True) if apart_from else ((), ())
+    records = await database.fetch(SQL["held_on_host"], host.cell, host.host, now, orders, recipients)
     return [(record["extension"], _aware(record["held_until"])) for record in records]
 
 
@@ -73,11 +79,12 @@ async def occupancy(database: Database, now: datetime | None) -> list[Record]:
     return await database.fetch(SQL["occupancy"], now)
 
 
-async def shortage(database: Database, cell: int, numbers: Sequence[str], now: datetime) -> tuple[int, int]:
-    """(live, quarantined) slots on these hosts."""
-    record = await database.fetchrow(SQL["shortage"], cell, numbers, now)
-    assert record is not None
-    return record["live"], record["quarantined"]
+async def use_of(
+    database: Database, cell: int, numbers: Sequence[str], now: datetime
+) -> dict[str, tuple[int, int]]:
+    """Host -> (live, quarantined) slots."""
+    records = await database.fetch(SQL["use_of_hosts"], cell, numbers, now)
+    return {record["host"]: (record["live"], record["quarantined"]) for record in records}
 
 
 async def writers_open(database: Database) -> set[str]:

@@ -33,3 +33,13 @@ async def drop(admin_dsn: str, schema: str) -> None:
 async def applied(database: Database) -> set[str]:
     """The names of the migrations that the schema has."""
     return {record["name"] for record in await database.fetch(SQL["applied"])}
+
+
+async def missing(database: Database) -> list[str]:
+    """The migrations of this release that the schema lacks."""
+    needed = [*load_migrations("billing", "billing"), *load_migrations("vnum.store", "vnum")]
+    try:
+        there = await applied(database)
+    except asyncpg.UndefinedTableError:
+        there = set()
+    return [migration.name for migration in needed if migration.name not in there]

@@ -12,8 +12,8 @@ def queries(noun: str) -> dict[str, str]:
     """Every query of one file, by name. The comments stay, so that a slow-query log explains itself."""
     text = (files("vnum.store") / "sql" / f"{noun}.sql").read_text()
     head, *rest = _NAME.split(text)
-    if head.strip():
-        raise ValueError(f"sql/{noun}.sql: text before the first '-- name:'")
+    if any(line and not line.startswith("--") for line in head.splitlines()):
+        raise ValueError(f"sql/{noun}.sql: SQL before the first '-- name:'")
     return dict(zip(rest[::2], (body.strip().rstrip(";") for body in rest[1::2]), strict=True))
 
 

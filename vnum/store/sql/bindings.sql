@@ -1,14 +1,23 @@
+-- Statements of the hot path must be fast from the first row on, whatever the planner believes of a table that was
+-- empty when the plan was made. So rows are looked up by LATERAL (... LIMIT 1), which only an index probe can serve,
+-- and what a data-modifying CTE gave back is matched by `(id IN (SELECT ...)) IS TRUE`, which is a hash look-up.
+
 -- name: before_bind
 -- What a bind must know before it takes a slot: the clock, and for each order its current binding
 -- and whether its merchant may bind. $1 cell, $2 simulated now or null, $3 merchants, $4 orders.
-SELECT i.n, coalesce($2, clock_timestamp()) AS server_now,
-       (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest,
-       m.state AS merchant_state,
+SELECT i.n, c.server_now, c.highest, m.state AS merchant_state,
        o.binding_id, o.host, o.extension, o.mode, o.bound_at, o.ended_at, o.released, o.recipient_hash,
        o.order_status
-FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
-LEFT JOIN merchants m ON m.merchant_id = i.merchant_id
-LEFT JOIN orders o ON o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id;
+FROM (SELECT coalesce($2, clock_timestamp()) AS server_now,
+             (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest) AS c
+CROSS JOIN unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
+LEFT JOIN LATERAL (
+    SELECT m.state FROM merchants m WHERE m.merchant_id = i.merchant_id LIMIT 1
+) AS m ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM orders o
+    WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id LIMIT 1
+) AS o ON true;
 
 -- name: bind
 -- Three writes chained by RETURNING: slots decide, then orders, and only what both gave is bound.
@@ -24,8 +33,8 @@ WITH item AS MATERIALIZED (
          AS i (binding_id, host, extension, merchant_id, order_id, expires_at, held_until, holder_order,
                holder_recipient, mode, city, city_strict, ttl_days, order_status, recipient,
                recipient_hash, recipient_name)
-    JOIN hosts h ON h.host = i.host AND h.state = 'active'
-    WHERE NOT EXISTS (SELECT FROM periods p WHERE p.merchant_id = i.merchant_id AND p.ends_at > $2)
+    WHERE (SELECT h.state FROM hosts h WHERE h.host = i.host) = 'active'
+      AND (SELECT p.ends_at FROM periods p WHERE p.merchant_id = i.merchant_id AND p.ends_at > $2 LIMIT 1) IS NULL
 ), mark AS (
     INSERT INTO clocks AS c (cell, writer, instant) VALUES ($1, $3, $2)
     ON CONFLICT (cell, writer) DO UPDATE SET instant = greatest(c.instant, excluded.instant)
@@ -46,7 +55,7 @@ WITH item AS MATERIALIZED (
                              recipient_hash, bound_at, ended_at)
     SELECT $1, merchant_id, order_id, binding_id, host, extension, mode, order_status,
            recipient_hash, $2, expires_at
-    FROM slot JOIN item USING (binding_id) ORDER BY merchant_id, order_id
+    FROM item WHERE (binding_id IN (SELECT slot.binding_id FROM slot)) IS TRUE ORDER BY merchant_id, order_id
     ON CONFLICT (cell, merchant_id, order_id) DO UPDATE
     SET binding_id = excluded.binding_id, host = excluded.host, extension = excluded.extension,
         mode = excluded.mode, order_status = excluded.order_status, recipient_hash = excluded.recipient_hash,
@@ -59,14 +68,14 @@ WITH item AS MATERIALIZED (
                           recipient_name)
     SELECT $1, binding_id, merchant_id, order_id, host, extension, mode, city, city_strict,
            ttl_days, $2, expires_at, expires_at, $4, recipient, recipient_hash, recipient_name
-    FROM won JOIN item USING (binding_id) ORDER BY binding_id
+    FROM item WHERE (binding_id IN (SELECT won.binding_id FROM won)) IS TRUE ORDER BY binding_id
 ), lost AS (
     INSERT INTO orphans (cell, binding_id, host, extension)
-    SELECT $1, binding_id, i.host, i.extension
-    FROM slot JOIN item i USING (binding_id)
-    WHERE NOT EXISTS (SELECT FROM won WHERE won.binding_id = slot.binding_id)
+    SELECT $1, binding_id, host, extension FROM item
+    WHERE (binding_id IN (SELECT slot.binding_id FROM slot)) IS TRUE
+      AND (binding_id IN (SELECT won.binding_id FROM won)) IS NOT TRUE
 )
-SELECT slot.binding_id, won.binding_id IS NOT NULL AS bound FROM slot LEFT JOIN won USING (binding_id);
+SELECT slot.binding_id, (slot.binding_id IN (SELECT won.binding_id FROM won)) AS bound FROM slot;
 
 -- name: free_orphans
 -- Gives back the slots whose orders lost a race, each by its binding id, with the memory of their
@@ -84,15 +93,20 @@ RETURNING s.host, s.extension;
 -- What PostgreSQL says of slots that did not come back from bind. $1 cell, $2 hosts, $3 extensions.
 SELECT s.host, s.extension, s.held_until
 FROM unnest($2::text[], $3::text[]) AS i (host, extension)
-JOIN slots s ON s.cell = $1 AND s.host = i.host AND s.extension = i.extension;
+CROSS JOIN LATERAL (
+    SELECT * FROM slots s WHERE s.cell = $1 AND s.host = i.host AND s.extension = i.extension LIMIT 1
+) AS s;
 
 -- name: bound_ids
 -- After a lost connection: which of these bindings are their orders' current ones.
 -- $1 cell, $2 merchants, $3 orders, $4 binding ids.
 SELECT o.binding_id
 FROM unnest($2::text[], $3::text[], $4::uuid[]) AS i (merchant_id, order_id, binding_id)
-JOIN orders o ON o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id
-             AND o.binding_id = i.binding_id;
+CROSS JOIN LATERAL (
+    SELECT o.binding_id FROM orders o
+    WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id LIMIT 1
+) AS o
+WHERE o.binding_id = i.binding_id;
 
 -- name: advance_status
 -- The order moved on (shipped, signed, ...) while its binding stays as it is. $1 cell.
@@ -173,18 +187,24 @@ RETURNING b.binding_id;
 
 -- name: labels
 -- The current (or last) number of many orders of one cell. $1 cell, $2 simulated now or null, $3 merchants, $4 orders.
-SELECT i.n,
-       greatest(coalesce($2, clock_timestamp()), (SELECT max(instant) FROM clocks WHERE cell = $1)) AS now,
-       o.binding_id, o.merchant_id, o.order_id, o.host, o.extension, o.mode, o.order_status,
+SELECT i.n, c.now, o.binding_id, o.merchant_id, o.order_id, o.host, o.extension, o.mode, o.order_status,
        o.bound_at, o.ended_at, o.released
-FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
-LEFT JOIN orders o ON o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id;
+FROM (SELECT greatest(coalesce($2, clock_timestamp()),
+                      (SELECT max(instant) FROM clocks WHERE cell = $1)) AS now) AS c
+CROSS JOIN unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
+LEFT JOIN LATERAL (
+    SELECT * FROM orders o
+    WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id LIMIT 1
+) AS o ON true;
 
 -- name: waybills
 -- $1 cells, $2 carriers, $3 waybill numbers.
 SELECT i.n, w.merchant_id, w.order_id
 FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS i (cell, carrier, waybill_no, n)
-JOIN waybills w ON w.cell = i.cell AND w.carrier = i.carrier AND w.waybill_no = i.waybill_no;
+CROSS JOIN LATERAL (
+    SELECT * FROM waybills w
+    WHERE w.cell = i.cell AND w.carrier = i.carrier AND w.waybill_no = i.waybill_no LIMIT 1
+) AS w;
 
 -- name: carried_orders
 -- Which of these orders have a parcel with the carrier. $1 carrier, $2 merchants, $3 orders.

@@ -7,9 +7,17 @@ FROM (SELECT clock_timestamp() AS server, (SELECT max(instant) FROM clocks WHERE
 CROSS JOIN unnest($2::text[], $3::text[], $4::bytea[], $5::timestamptz[])
            WITH ORDINALITY AS i (host, extension, caller_hash, at, n)
 CROSS JOIN LATERAL (SELECT greatest(coalesce(i.at, c.server), c.highest) AS now) AS t
-LEFT JOIN lockouts l ON l.cell = $1 AND l.host = i.host AND l.caller_hash = i.caller_hash
-LEFT JOIN slots s ON s.cell = $1 AND s.host = i.host AND s.extension = i.extension
-LEFT JOIN bindings b ON b.cell = $1 AND b.binding_id = s.binding_id;
+LEFT JOIN LATERAL (
+    SELECT l.until FROM lockouts l
+    WHERE l.cell = $1 AND l.host = i.host AND l.caller_hash = i.caller_hash LIMIT 1
+) AS l ON true
+LEFT JOIN LATERAL (
+    SELECT s.binding_id FROM slots s
+    WHERE s.cell = $1 AND s.host = i.host AND s.extension = i.extension LIMIT 1
+) AS s ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM bindings b WHERE b.cell = $1 AND b.binding_id = s.binding_id LIMIT 1
+) AS b ON true;
 
 -- name: remember_routes
 -- The binding that a call was connected to, for its record. $1 cells, $2 call ids, $3 binding ids.
@@ -44,7 +52,9 @@ SELECT i.n, k.content AS known_content, k.minutes AS known_minutes, k.cost AS kn
 FROM unnest($1::smallint[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[],
             $8::uuid[], $9::uuid[])
      WITH ORDINALITY AS i (call_cell, call_id, cell, host, extension, binding_id, call_time, from_id, to_id, n)
-LEFT JOIN call_keys k ON k.cell = i.call_cell AND k.call_id = i.call_id
+LEFT JOIN LATERAL (
+    SELECT * FROM call_keys k WHERE k.cell = i.call_cell AND k.call_id = i.call_id LIMIT 1
+) AS k ON true
 LEFT JOIN LATERAL (
     SELECT b.binding_id, b.merchant_id, b.order_id, b.host, b.extension FROM bindings b
     WHERE b.cell = i.cell AND b.binding_id = coalesce(i.binding_id, k.binding_id)
@@ -56,7 +66,9 @@ LEFT JOIN LATERAL (
       AND b.bound_at <= i.call_time AND i.call_time < b.ended_at
     LIMIT 1
 ) b ON true
-LEFT JOIN merchants m ON m.merchant_id = b.merchant_id;
+LEFT JOIN LATERAL (
+    SELECT m.tariff_id FROM merchants m WHERE m.merchant_id = b.merchant_id LIMIT 1
+) AS m ON true;
 
 -- name: file_records
 -- Takes rated records: the call key decides (a call is charged once), and only what it gave back is
@@ -85,8 +97,9 @@ WITH item AS MATERIALIZED (
     SELECT cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, $25,
            caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir,
            release_cause, seconds, minutes, rate, cost, tariff_id, tariff_version,
-           EXISTS (SELECT FROM periods p WHERE p.merchant_id = item.merchant_id AND p.ends_at > item.biz_at)
-    FROM taken JOIN item USING (call_id) ORDER BY cell, biz_at, call_id
+           (SELECT p.ends_at FROM periods p
+            WHERE p.merchant_id = item.merchant_id AND p.ends_at > item.biz_at LIMIT 1) IS NOT NULL
+    FROM item WHERE (call_id IN (SELECT taken.call_id FROM taken)) IS TRUE ORDER BY cell, biz_at, call_id
 )
 SELECT call_id FROM taken;
 

@@ -23,12 +23,16 @@ RETURNING host;
 UPDATE hosts SET state = $2, revision = nextval('host_revisions') WHERE host = $1 RETURNING host;
 
 -- name: live_on_host
--- $1 cell, $2 host, $3 simulated now or null.
-SELECT count(*) FROM slots WHERE cell = $1 AND host = $2 AND ended_at > coalesce($3, clock_timestamp());
+-- $1 cell, $2 host, $3 simulated now or null, $4 extensions that do not count.
+SELECT count(*) FROM slots
+WHERE cell = $1 AND host = $2 AND ended_at > coalesce($3, clock_timestamp()) AND extension <> ALL ($4::text[]);
 
 -- name: held_on_host
--- Slots that may not be bound at $3, with the instant until when (infinity = never again).
-SELECT extension, held_until FROM slots WHERE cell = $1 AND host = $2 AND held_until > $3;
+-- Slots that may not be bound at $3, with the instant until when (infinity = never again); and those that one of
+-- the orders $4 or recipients $5 held last. $1 cell, $2 host.
+SELECT extension, held_until FROM slots
+WHERE cell = $1 AND host = $2
+  AND (held_until > $3 OR holder_order = ANY ($4::bigint[]) OR holder_recipient = ANY ($5::bigint[]));
 
 -- name: occupancy
 -- Per host: live bindings, slots in quarantine, and bindings made in the week before. $1 simulated now or null.
@@ -48,7 +52,9 @@ FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'virtualxid' AND a.datname = current_database() AND a.usesysid IS NOT NULL
   AND l.pid <> pg_backend_pid();
 
--- name: shortage
--- Why nothing is free on these hosts. $1 cell, $2 hosts, $3 now.
-SELECT count(*) FILTER (WHERE ended_at > $3) AS live, count(*) FILTER (WHERE ended_at <= $3) AS quarantined
-FROM slots WHERE cell = $1 AND host = ANY ($2::text[]) AND held_until > $3;
+-- name: use_of_hosts
+-- What is bound and what is in quarantine, per host. $1 cell, $2 hosts, $3 now.
+SELECT i.host, count(*) FILTER (WHERE s.ended_at > $3) AS live, count(*) FILTER (WHERE s.ended_at <= $3) AS quarantined
+FROM unnest($2::text[]) AS i (host)
+LEFT JOIN slots s ON s.cell = $1 AND s.host = i.host AND s.held_until > $3
+GROUP BY i.host;

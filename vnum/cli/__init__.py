@@ -1,0 +1,27 @@
+"""The command line: one file a noun, each a thin layer over the use cases."""
+
+import click
+
+from vnum.cli.clock import clock
+from vnum.cli.doctor import doctor
+from vnum.cli.hosts import hosts
+from vnum.cli.invoices import invoice
+from vnum.cli.keys import keys
+from vnum.cli.migrate import migrate
+from vnum.cli.pool import pool
+from vnum.cli.replay import replay, sample
+from vnum.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vnum")
+def main() -> None:
+    """Lends out virtual phone numbers and bills their use.
+
+    Settings come from VNUM_ environment variables; without any, vnum starts its own PostgreSQL and Valkey in a
+    data folder. `vnum doctor` says what is used and what is wrong.
+    """
+
+
+for command in (serve, replay, sample, hosts, pool, invoice, keys, clock, doctor, migrate):
+    main.add_command(command)

@@ -1,0 +1,5 @@
+"""`python -m vnum.cli`, as `vnum`."""
+
+from vnum.cli import main
+
+main()

@@ -1,0 +1,46 @@
+"""`vnum doctor`: which servers are used, and what is wrong, in plain words."""
+
+import sys
+
+import click
+from rich.table import Table
+
+from vnum.cli.session import command, console, set_up_logs
+from vnum.servers import Finding, State, examine
+from vnum.settings import Settings, read
+from vnum.vault import KeyFileError, open_key_file
+
+_STYLE = {State.GOOD: "green", State.WARNING: "yellow", State.BAD: "red"}
+
+
+@click.command()
+@command
+async def doctor() -> None:
+    """Say which servers are used, their versions, and what is wrong. Exit code 1 if something is."""
+    settings = read()
+    set_up_logs("error")
+    findings = await examine(
+        settings.data_dir,
+        postgres_dsn=settings.postgres_dsn,
+        postgres_admin_dsn=settings.postgres_admin_dsn,
+        redis_url=settings.redis_url,
+    )
+    findings.append(_master_key(settings))
+    table = Table(show_header=False, box=None)
+    for finding in findings:
+        mark = f"[{_STYLE[finding.state]}]{finding.state}[/]"
+        table.add_row(mark, finding.name, "\n".join(filter(None, (finding.message, finding.advice))))
+    console.print(table)
+    if not all(finding.ok for finding in findings):
+        sys.exit(1)
+
+
+def _master_key(settings: Settings) -> Finding:
+    path = settings.key_file
+    if not path.exists() and settings.embedded:
+        return Finding(name="master key", state=State.GOOD, message=f"{path}: made at the first start")
+    try:
+        key = open_key_file(path, may_make=False)
+    except (KeyFileError, OSError) as trouble:
+        return Finding(name="master key", state=State.BAD, message=str(trouble))
+    return Finding(name="master key", state=State.GOOD, message=f"{path}: key id {key.key_id}")

@@ -1,0 +1,59 @@
+"""`vnum invoice`: close a month, export what was closed."""
+
+from pathlib import Path
+
+import click
+from rich.progress import Progress
+
+from vnum.cli.session import command, console, engine
+from vnum.finance import OneInvoice, Period, close, plain
+from vnum.service.invoices import Format
+
+
+@click.group()
+def invoice() -> None:
+    """Invoices."""
+
+
+@invoice.command("close")
+@click.option("--period", required=True, help="The month, as in 2026-10.")
+@click.option("--merchant", "merchant_id", help="One merchant; without it, all.")
+@command
+async def close_(period: str, merchant_id: str | None) -> None:
+    """Close a month: number the invoices of its merchants. Doing it again changes nothing."""
+    month = Period.parse(period)
+    async with engine() as opened:
+        with Progress(console=console) as progress:
+            task = progress.add_task("merchants", total=None)
+            report = await close(
+                opened.database,
+                month,
+                now=None,
+                merchant_id=merchant_id,
+                issuer=opened.issuer,
+                progress=lambda done, of: progress.update(task, completed=done, total=of),
+            )
+    click.echo(
+        f"{report.period}: {report.invoices} invoices of {report.merchants} merchants, {report.invoices_made} made now, "
+        f"{plain(report.total_exact)} CNY exact, {plain(report.amount_due)} CNY due"
+    )
+
+
+@invoice.command()
+@click.option("--period", help="All invoices of a month.")
+@click.option("--number", help="One invoice.")
+@click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.CSV.value)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@command
+async def export(period: str | None, number: str | None, form: str, out: Path) -> None:
+    """Write the detail rows of one invoice, or of all of a month, to a file."""
+    if (period is None) == (number is None):
+        raise click.UsageError("give either --period or --number")
+    draft = out.with_name(f"{out.name}.part")
+    async with engine() as opened:
+        selection = OneInvoice(number=number) if number else await opened.invoices.of_period(period or "")
+        with draft.open("wb") as file, console.status("exporting"):
+            async for piece in opened.invoices.export(selection, Format(form)):
+                file.write(piece)
+    draft.replace(out)
+    click.echo(f"{out} written")

@@ -1,0 +1,47 @@
+"""`vnum pool`: look at the pool, or rebuild it."""
+
+import click
+from rich.progress import Progress
+from rich.table import Table
+
+from vnum.cli.session import command, console, engine
+from vnum.service.care import CityUse, HostUse
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def pool(context: click.Context) -> None:
+    """Free, bound and quarantined slots per host and city."""
+    if context.invoked_subcommand is None:
+        _show()
+
+
+@command
+async def _show() -> None:
+    async with engine() as opened:
+        use = await opened.care.use()
+    console.print(_table("cities", use.cities), _table("hosts", use.hosts), sep="\n")
+    console.print(f"Redis: {use.redis}")
+
+
+@pool.command()
+@command
+async def rebuild() -> None:
+    """Load every host into Redis as PostgreSQL has it; binding goes on meanwhile."""
+    async with engine() as opened:
+        with Progress(console=console) as progress:
+            task = progress.add_task("hosts", total=None)
+            count = await opened.care.rebuild(lambda done, of: progress.update(task, completed=done, total=of))
+    click.echo(f"{count} hosts loaded")
+
+
+def _table(title: str, uses: "list[HostUse] | list[CityUse]") -> Table:
+    table = Table(title=title)
+    for column in ("host", "city", "state", "free", "bound", "quarantined", "capacity", "days left"):
+        table.add_column(column, justify="right" if column not in {"host", "city", "state"} else "left")
+    for use in uses:
+        host, state = (use.host, use.state) if isinstance(use, HostUse) else ("", "")
+        numbers = (use.free, use.bound, use.quarantined, use.capacity)
+        days = "" if use.days_left is None else f"{use.days_left:,}"
+        table.add_row(host, use.city or "", state, *(f"{number:,}" for number in numbers), days)
+    return table

@@ -1,0 +1,122 @@
+"""What most commands need: settings, servers, an engine; and troubles told in a line instead of a traceback."""
+
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import asyncpg
+import click
+import structlog
+import uvloop
+from rich.console import Console
+
+from vnum.engine import Engine, Parts, open_engine
+from vnum.finance import BillingRefusal
+from vnum.model.refusals import Refused
+from vnum.pool.redis_pool import PoolDown
+from vnum.replay.files import UnusableFile
+from vnum.servers import Endpoints, ServerTrouble, open_servers
+from vnum.service.route import Policy
+from vnum.settings import Settings, SettingsError, read
+from vnum.store.database import open_database
+from vnum.store.migrate import migrate, missing
+from vnum.vault import KeyFileError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+console = Console()
+TROUBLES = (
+    SettingsError,
+    ServerTrouble,
+    KeyFileError,
+    Refused,
+    BillingRefusal,
+    PoolDown,
+    UnusableFile,
+    asyncpg.PostgresError,
+)
+
+
+def command(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    """Runs an async command on uvloop; expected troubles end it with a line and exit code 1."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return uvloop.run(function(*args, **kwargs))
+        except TROUBLES as trouble:
+            raise click.ClickException(str(trouble)) from trouble
+        except OSError as trouble:
+            where = f"{trouble.filename}: " if trouble.filename else ""
+            raise click.ClickException(f"{where}{trouble.strerror or trouble}") from trouble
+
+    return run
+
+
+def set_up_logs(level: str) -> None:
+    """JSON lines on stderr, so that stdout stays what a command prints."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+
+@asynccontextmanager
+async def servers(*, level: str = "warning") -> AsyncIterator[tuple[Settings, Endpoints]]:
+    """The servers that the settings name, or embedded ones for as long as the command runs."""
+    settings = read()
+    set_up_logs(level)
+    async with open_servers(
+        settings.data_dir,
+        postgres_dsn=settings.postgres_dsn,
+        postgres_admin_dsn=settings.postgres_admin_dsn,
+        redis_url=settings.redis_url,
+    ) as endpoints:
+        yield settings, endpoints
+
+
+@asynccontextmanager
+async def engine(*, level: str = "warning") -> AsyncIterator[Engine]:
+    async with servers(level=level) as (settings, endpoints):
+        await bring_up(settings, endpoints)
+        async with open_engine(parts(settings, endpoints)) as opened:
+            yield opened
+
+
+async def bring_up(settings: Settings, endpoints: Endpoints) -> None:
+    """The embedded database is migrated by itself; the user's own only by `vnum migrate`."""
+    if settings.embedded:
+        await migrate(endpoints.postgres_admin_dsn, settings.schema)
+        return
+    database = await open_database(endpoints.postgres_dsn, settings.schema, connections=1)
+    try:
+        if names := await missing(database):
+            raise SettingsError(f"the database lacks {', '.join(names)}: run `vnum migrate` first")
+    finally:
+        await database.close()
+
+
+def parts(settings: Settings, endpoints: Endpoints) -> Parts:
+    return Parts(
+        postgres_dsn=endpoints.postgres_dsn,
+        redis_url=endpoints.redis_url,
+        key_file=settings.key_file,
+        may_make_key=settings.embedded,
+        schema=settings.schema,
+        cells=settings.cells,
+        postgres_connections=settings.postgres_connections,
+        statement_timeout_s=settings.statement_timeout_s,
+        policy=Policy(max_seconds=settings.max_call_seconds),
+        issuer=settings.issuer,
+    )
