@@ -24,6 +24,7 @@ from vnum.service.lifetime import Lifetime
 from vnum.service.merchants import Merchants
 from vnum.service.records import Records
 from vnum.service.registry import Registry
+from vnum.service.reviews import Reviews
 from vnum.service.route import Policy, Routes
 from vnum.service.supply import Supply
 from vnum.store import clock as stored_clock
@@ -73,6 +74,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     invoices: Invoices
     keys: ApiKeys
     answers: Answers
+    reviews: Reviews
     health: Health
 
 
@@ -138,5 +140,6 @@ def assemble(
         invoices=Invoices(database, clock, parts.issuer),
         keys=ApiKeys(database),
         answers=Answers(database, vault),
+        reviews=Reviews(database, vault, clock, cells),
         health=Health(database, pool),
     )

@@ -71,6 +71,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(PREFIX + name.upper() for name in unknown)}")
     try:
-        return msgspec.convert({name: text for name, text in given.items() if text}, Settings, strict=False)
+        filled = {name: text for name, text in given.items() if text}
+        return msgspec.convert(filled, Settings, strict=False, dec_hook=lambda kind, text: kind(text))
     except msgspec.ValidationError as error:
         raise SettingsError(f"a VNUM_ setting is malformed: {error}") from error

@@ -59,15 +59,16 @@ def start_opener() -> Iterator[Callable[..., Opener]]:
     openers: list[Opener] = []
 
     def start(data_dir: Path, *, python: str = sys.executable, user: int | None = None, **options: object) -> Opener:
-        identity = {"user": user, "group": user, "extra_groups": []} if user is not None else {}
         process = subprocess.Popen(
-            [python, OPENER, str(data_dir), json.dumps(options)],
+            [python, str(OPENER), str(data_dir), json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd="/",
             env=environment(),
-            **identity,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
         openers.append(Opener(process=process))
         return openers[-1]

@@ -36,7 +36,8 @@ async def ask_postgres(dsn: str, query: str) -> object:
 async def ask_redis(endpoints: Endpoints, *command: str) -> object:
     client = redis.asyncio.Redis.from_url(endpoints.redis_url, decode_responses=True)
     try:
-        return await client.execute_command(*command)
+        answer: object = await client.execute_command(*command)  # type: ignore[no-untyped-call]
+        return answer
     finally:
         await client.aclose()
 

@@ -1,5 +1,6 @@
 """Several processes on one data folder: joining, starting at once, dying."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -60,20 +61,19 @@ async def test_a_killed_process_leaves_no_server_and_loses_nothing(
     endpoints = owner.read()
     await ask_postgres(endpoints["postgres_admin_dsn"], "CREATE TABLE kept AS SELECT 42 AS number")
     owner.process.send_signal(signal.SIGKILL)
-    for pid in owner.server_pids():
-        wait_for(lambda pid=pid: not is_alive(pid))
-    for server in ("postgres", "valkey"):
-        wait_for(lambda server=server: nobody_holds(open_folder / f"run/{server}.lock"))
+    wait_for(lambda: not any(is_alive(pid) for pid in owner.server_pids()))
+    wait_for(lambda: all(nobody_holds(open_folder / f"run/{server}.lock") for server in ("postgres", "valkey")))
     async with open_servers(open_folder, postgres_settings=OWN_SETTINGS) as again:
         assert await ask_postgres(again.postgres_admin_dsn, "SELECT number FROM kept") == 42
 
 
-async def test_a_start_right_after_a_kill_waits_for_the_old_servers_to_end(
+async def test_a_start_right_after_a_kill_does_not_join_the_dying_servers(
     tmp_path: Path, start_opener: Callable[..., Opener]
 ) -> None:
     owner = start_opener(tmp_path)
     owner.read()
     owner.process.send_signal(signal.SIGKILL)
+    owner.process.wait()  # it is gone now, while its servers still answer for some milliseconds
     async with open_servers(tmp_path, postgres_settings=OWN_SETTINGS) as again:
         assert await ask_postgres(again.postgres_dsn, "SELECT 1") == 1
         assert await ask_redis(again, "PING")
@@ -89,7 +89,21 @@ async def test_a_crashed_postgres_is_recovered(tmp_path: Path, start_opener: Cal
         assert await ask_postgres(again.postgres_admin_dsn, "SELECT number FROM kept") == 42
 
 
+async def test_a_start_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+    async def enter() -> None:
+        async with open_servers(tmp_path, postgres_settings=OWN_SETTINGS):
+            raise AssertionError("it was to be given up before")
+
+    start = asyncio.create_task(enter())
+    while not os.path.exists(tmp_path / "run/valkey/valkey.sock"):  # noqa: ASYNC110, ASYNC240 - made by a server
+        await asyncio.sleep(0.001)
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    wait_for(lambda: all(nobody_holds(tmp_path / f"run/{server}.lock") for server in ("postgres", "valkey")))
+
+
 def test_the_launcher_starts_nothing_for_a_parent_that_died_before() -> None:
     not_the_parent = os.getppid()
-    words = [sys.executable, "-I", "-S", LAUNCHER, str(not_the_parent), "15", "same", "/bin/sh", "-c", "exit 0"]
+    words = [sys.executable, "-I", "-S", str(LAUNCHER), str(not_the_parent), "15", "same", "/bin/sh", "-c", "exit 0"]
     assert subprocess.run(words).returncode == launch.PARENT_GONE

@@ -17,7 +17,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.option("--parcels", type=_FILE, required=True, help="CSV: order_id, city, region_id, accepted_at.")
-@click.option("--calls", type=_FILE, required=True, help="CSV: call_id, called_at, outcome, wait_seconds, talk_seconds.")
+@click.option(
+    "--calls", type=_FILE, required=True, help="CSV: call_id, called_at, outcome, wait_seconds, talk_seconds."
+)
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The day of the first parcel.")
 @click.option("--out", type=_FOLDER, required=True, help="Where summary.json and invoices/ go.")
 @click.option("--keep", is_flag=True, help="Keep the schema and the Redis keys, to look at them.")

@@ -4,8 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from vnum.engine import Engine, Parts, open_engine
-from vnum.finance import Invoice, Item, OfPeriod, Period, close, export_csv, invoices_of, plain
+from vnum.finance import Invoice, Item, OfPeriod, Period, close, export_csv, invoices_of
 from vnum.model.orders import OrderStatus
-from vnum.replay.audit import Audit, audit
+from vnum.replay.audit import audit
 from vnum.replay.files import (
     Call,
     Parcel,
@@ -25,6 +24,8 @@ from vnum.replay.files import (
     read_parcels,
     write_rejected,
 )
+from vnum.replay.report import PoolDay, show
+from vnum.replay.summary import Summary
 from vnum.replay.timeline import (
     TTL_DAYS,
     Bind,
@@ -45,6 +46,7 @@ from vnum.service.labels import Label, LabelItem
 from vnum.service.merchants import NewMerchant
 from vnum.service.records import CallRecord, Status
 from vnum.service.route import Action, Policy, RouteRequest
+from vnum.store import history
 from vnum.store.migrate import drop, migrate
 
 PARCELS_A_HOST = 2_500
@@ -52,29 +54,6 @@ PARCELS_A_HOST = 2_500
 
 QUARANTINE_DAYS = 90
 NO_POLICIES = Policy(guards=False, max_seconds=86_400)
-
-
-class Summary(msgspec.Struct, kw_only=True):
-    """What a replay came to; money in CNY, exact."""
-
-    bindings: int = 0
-    labels: int = 0
-    calls_answered: int = 0
-    call_minutes: int = 0
-    call_cost: Decimal = Decimal(0)
-    rental_days: int = 0
-    rental_cost: Decimal = Decimal(0)
-    total_exact: Decimal = Decimal(0)
-    amount_due: Decimal = Decimal(0)
-    invoices: int = 0
-    merchants: int = 0
-    hosts: int = 0
-    calls_unanswered: int = 0
-    calls_rejected: int = 0
-    rejected_rows: int = 0
-    first_bound_at: datetime | None = None
-    last_ended_at: datetime | None = None
-    audit: Audit = msgspec.field(default_factory=Audit)
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +98,10 @@ async def replay(
                     for group in batches(events):
                         await run.step(group)
                         bars.advance(group)
-                return await run.finish(console)
+                summary = await run.finish(console)
+                days = await run.pool_by_day()
+                show(console, summary, days, out)
+                return summary
             finally:
                 if not keep:
                     await engine.pool.drop()
@@ -183,12 +165,14 @@ class _Run:
             summary.audit = await audit(self._engine, self._out / "invoices", self._clock.instant)
         summary.rejected_rows = len(self._rejected)
         write_rejected(self._out / "rejected.csv", self._rejected)
-        written = {
-            name: plain(value) if isinstance(value, Decimal) else value
-            for name, value in msgspec.structs.asdict(summary).items()
-        }
-        (self._out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2) + b"\n")
+        summary.write(self._out / "summary.json")
         return summary
+
+    async def pool_by_day(self) -> list[PoolDay]:
+        first, last = self.summary.first_bound_at, self.summary.last_ended_at
+        assert first is not None
+        assert last is not None
+        return await history.pool_by_day(self._engine.database, first, last + timedelta(days=30), QUARANTINE_DAYS)
 
     async def _bind(self, event: Bind) -> None:
         outcomes = await self._engine.binder.bind([_request(self._parcels[n]) for n in event.parcels])

@@ -96,9 +96,10 @@ async def _start_or_join(server: Embedded) -> Running:
 
 async def _join(server: Embedded) -> Running | None:
     """None while it cannot be joined: it is being started, or it ends because its owner did."""
-    note = read_note(server.folders.note(server.name))
-    if note is None or not await server.answers(note.socket_folder):
-        return None
+    path = server.folders.note(server.name)
+    note = read_note(path)
+    if note is None or not await server.answers(note.socket_folder) or read_note(path) != note:
+        return None  # asked again, as its owner may have gone while it answered
     return Running(socket_folder=note.socket_folder, source=f"{note.source} (running already)")
 
 

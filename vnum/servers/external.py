@@ -62,31 +62,33 @@ def address(where: str, default_port: int, socket_name: str) -> str | tuple[str,
     return host.strip("[]") or "localhost", int(port)
 
 
-async def knock(target: str | tuple[str, int], words: bytes, nudge: bytes) -> Knock:
-    """Connects, says `words`, then `nudge` if there is no reply, and tells what came back."""
+async def knock(target: str | tuple[str, int], *greetings: bytes) -> Knock:
+    """Says each greeting on a connection of its own until one is replied to."""
+    heard = Knock()
+    for greeting in greetings:
+        heard = await _greet(target, greeting)
+        if heard.reply is not None or heard.failure:
+            break
+    return heard
+
+
+async def _greet(target: str | tuple[str, int], greeting: bytes) -> Knock:
+    opening = asyncio.open_unix_connection(target) if isinstance(target, str) else asyncio.open_connection(*target)
     try:
         async with asyncio.timeout(_KNOCK_LIMIT_S):
-            opening = (
-                asyncio.open_unix_connection(target) if isinstance(target, str) else asyncio.open_connection(*target)
-            )
             reader, writer = await opening
-    except (OSError, TimeoutError) as trouble:
+    except OSError as trouble:
         return Knock(failure=reason(trouble))
     try:
-        return Knock(reply=await _reply(reader, writer, words) or await _reply(reader, writer, nudge))
+        writer.write(greeting)
+        async with asyncio.timeout(_KNOCK_LIMIT_S):
+            return Knock(reply=await reader.read(64))
+    except TimeoutError:
+        return Knock()
     except OSError:
         return Knock(reply=b"")
     finally:
         writer.close()
-
-
-async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, words: bytes) -> bytes | None:
-    writer.write(words)
-    try:
-        async with asyncio.timeout(_KNOCK_LIMIT_S):
-            return await reader.read(64)
-    except TimeoutError:
-        return None
 
 
 def reason(trouble: BaseException) -> str:

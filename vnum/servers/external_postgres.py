@@ -9,6 +9,7 @@ from vnum.servers.folders import POSTGRES_SOCKET
 from vnum.servers.trouble import ServerTrouble
 
 _ASK_FOR_TLS = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # any PostgreSQL answers it with S or N
+_ANY_LINE = b"PING\r\n\r\n"  # others wait for the end of a line, and may never see one in the above
 _EXAMPLE = "postgresql://user:password@host:5432/database"
 
 # What a server's refusal means: our code, why, advice.
@@ -82,7 +83,7 @@ async def _no_connection(trouble: Exception, dsn: str, setting: str) -> ServerTr
     where = external.place(dsn)
     if where is None:
         return external.malformed(setting, _EXAMPLE)
-    heard = await external.knock(external.address(where, 5432, POSTGRES_SOCKET), _ASK_FOR_TLS, b"\r\n\r\n")
+    heard = await external.knock(external.address(where, 5432, POSTGRES_SOCKET), _ASK_FOR_TLS, _ANY_LINE)
     if heard.reply is not None and heard.reply[:1] not in (b"S", b"N"):
         return external.stranger("not_postgres", "PostgreSQL", setting, where)
     why = heard.failure or external.reason(trouble)

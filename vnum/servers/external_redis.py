@@ -52,6 +52,8 @@ def judge(info: Mapping[str, object], setting: str) -> Found:
 
 async def _trouble(trouble: Exception, url: str, setting: str) -> ServerTrouble:
     where = external.place(url) or ""
+    if isinstance(trouble, exceptions.ConnectionError) and isinstance(trouble.__cause__, exceptions.RedisError):
+        trouble = trouble.__cause__  # the driver wraps what the server says to its first commands
     match trouble:
         case exceptions.AuthenticationError() | exceptions.AuthorizationError() | exceptions.NoPermissionError():
             why, advice = "the server does not accept this user or password", "Correct them."
@@ -73,7 +75,7 @@ async def _no_connection(trouble: Exception, url: str, setting: str) -> ServerTr
     where = external.place(url)
     if where is None:
         return external.malformed(setting, _EXAMPLE)
-    heard = await external.knock(external.address(where, 6379, ""), b"PING\r\n", b"\r\n\r\n")
+    heard = await external.knock(external.address(where, 6379, ""), b"PING\r\n")
     if heard.reply is not None and heard.reply[:1] not in (b"+", b"-"):
         return external.stranger("not_redis", "Redis", setting, where)
     return external.unreachable("redis_unreachable", setting, where, heard.failure or external.reason(trouble))

@@ -1,7 +1,7 @@
 """The two servers for as long as a block runs: the user's own, or the embedded ones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +79,17 @@ async def open_servers(
         await _close(postgres, pool)
 
 
-async def _both(first: Awaitable[_Opened], second: Awaitable[_Opened]) -> tuple[_Opened, _Opened]:
-    """Both at once. If one fails, the other is closed again before the failure is raised."""
-    one, other = await asyncio.gather(first, second, return_exceptions=True)
-    if isinstance(one, _Opened) and isinstance(other, _Opened):
-        return one, other
-    await _close(*(opened for opened in (one, other) if isinstance(opened, _Opened)))
-    raise next(failure for failure in (one, other) if isinstance(failure, BaseException))
+async def _both(first: Coroutine[None, None, _Opened], second: Coroutine[None, None, _Opened]) -> Sequence[_Opened]:
+    """Both at once. If one fails, or we are cancelled meanwhile, neither is left running."""
+    tasks = [asyncio.create_task(first), asyncio.create_task(second)]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await _close(*(opened for opened in ended if isinstance(opened, _Opened)))
+        raise
 
 
 async def _close(*opened: _Opened) -> None:

@@ -28,7 +28,7 @@ class Answers:
 
     async def find(self, scope: str, key: str) -> Kept | None:
         record = await stored.kept(self._database, scope, key)
-        return record and Kept(record["body_hash"], record["status"], record["body"])
+        return None if record is None else Kept(record["body_hash"], record["status"], record["body"])
 
     async def keep(self, scope: str, key: str, kept: Kept, connection: Connection | None = None) -> bool:
         """False = an answer stands there already, and counts. `connection` = in the transaction of the effect."""

@@ -1,14 +1,16 @@
 """Bind: lend a slot to an order. The pool proposes, this checks, PostgreSQL decides."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from os import urandom
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
-from asyncpg import Record
+import structlog
+from asyncpg import PostgresError, Record
 
 from vnum.model.bindings import MAX_TTL_DAYS, Binding, Mode, life
 from vnum.model.cells import cell_of
@@ -27,11 +29,13 @@ from vnum.store.database import LOST, Database
 from vnum.vault import Vault
 from vnum.vault.vault import short
 
+log = structlog.get_logger()
+
 ATTEMPTS = 6
 """How often an order is tried on another slot; the last time on slots read from PostgreSQL itself."""
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Text = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+Text = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,14 +170,16 @@ class Binder:
             if first.setdefault((order.merchant_id, order.order_id), n) != n:
                 twins.append(n)
         batch = _Batch(cell, orders)
-        await self._registry.refresh()
         try:
+            await self._registry.refresh()
             await self._settle(batch, list(first.values()))
         except Refused as refused:
-            batch.refuse(list(first.values()), refused.refusal)
+            batch.refuse(batch.pending(), refused.refusal)
+        except (*LOST, PostgresError) as trouble:
+            log.warning("bind_broken_off", trouble=type(trouble).__name__, orders=len(orders))
+            batch.refuse(batch.pending(), _NOT_WRITTEN)
         for n in twins:
-            original = first[orders[n].merchant_id, orders[n].order_id]
-            batch.outcomes[n] = _twin(orders[n], orders[original], batch.outcomes[original])
+            batch.outcomes[n] = _twin(batch, n, first[orders[n].merchant_id, orders[n].order_id])
         await self._file_waybills(batch)
         return batch.outcomes
 
@@ -185,12 +191,29 @@ class Binder:
                 return
             if attempt:
                 await self._registry.refresh(force=True)
-            offers = await self._draw(batch, open_, ledger=attempt == ATTEMPTS - 1)
-            open_ = await self._write(batch, offers)
-        by_wish = {batch.orders[n].wish for n in open_}
-        for wish in by_wish:
+            open_ = await self._attempt(batch, open_, last=attempt == ATTEMPTS - 1)
+        await self._refuse_short(batch, open_)
+
+    async def _attempt(self, batch: "_Batch", open_: list[int], *, last: bool) -> list[int]:
+        """Draws and writes once; the positions to try again: without a slot too, as long as slots come back unused."""
+        offers: list[tuple[int, Offer]] = []
+        try:
+            await self._draw(offers, batch, open_, last=last)
+            verdicts = await self._writer.write(batch.cell, batch.now, self._rows(batch, offers))
+        except BaseException:
+            self._supply.lost(offer for _, offer in offers)
+            raise
+        again = await self._heed(batch, offers, verdicts)
+        short_of = sorted(set(open_).difference(n for n, _ in offers))
+        if any(verdict is not Verdict.BOUND for verdict in verdicts.values()):
+            return [*again, *short_of]
+        await self._refuse_short(batch, short_of)
+        return again
+
+    async def _refuse_short(self, batch: "_Batch", positions: Sequence[int]) -> None:
+        for wish in {batch.orders[n].wish for n in positions}:
             refusal = await self._supply.shortage(batch.cell, wish, batch.now)
-            batch.refuse([n for n in open_ if batch.orders[n].wish == wish], refusal)
+            batch.refuse([n for n in positions if batch.orders[n].wish == wish], refusal)
 
     async def _read(self, batch: "_Batch", open_: list[int]) -> list[int]:
         """Reads clock and orders; answers what needs no slot; returns the positions that do."""
@@ -206,6 +229,7 @@ class Binder:
         missing: list[int] = []
         advanced: list[tuple[str, str, str]] = []
         for n, order, record in zip(open_, orders, records, strict=True):
+            batch.records[n] = record
             outcome = _known(order, record, batch.now)
             if outcome is None:
                 missing.append(n)
@@ -217,74 +241,72 @@ class Binder:
             await stored.advance_status(self._database, batch.cell, advanced)
         return missing
 
-    async def _draw(self, batch: "_Batch", open_: list[int], *, ledger: bool) -> list[tuple[int, Offer]]:
-        """A slot for each position, host by wish; those for whom there is none are refused with the reason."""
+    async def _draw(self, offers: list[tuple[int, Offer]], batch: "_Batch", open_: list[int], *, last: bool) -> None:
+        """A slot for each position, as far as there are any, host by wish."""
         by_wish: defaultdict[Wish, list[int]] = defaultdict(list)
         for n in open_:
             by_wish[batch.orders[n].wish].append(n)
-        offers: list[tuple[int, Offer]] = []
-        for wish, positions in by_wish.items():
-            drawn = await self._supply.draw(batch.cell, wish, len(positions), batch.now, ledger=ledger)
-            offers += zip(positions, drawn, strict=False)
-            if short_of := positions[len(drawn) :]:
-                batch.refuse(short_of, await self._supply.shortage(batch.cell, wish, batch.now))
-        return offers
+        for positions in by_wish.values():
+            await self._draw_for(offers, batch, positions, last=last)
 
-    async def _write(self, batch: "_Batch", offers: Sequence[tuple[int, Offer]]) -> list[int]:
-        """Writes the batch, settles every slot, and returns the positions to try again."""
+    async def _draw_for(
+        self, offers: list[tuple[int, Offer]], batch: "_Batch", positions: list[int], *, last: bool
+    ) -> None:
+        """The last time without slots that these orders held last: of all of them first, then each without its own."""
+        wish = batch.orders[positions[0]].wish
+        holders = [(batch.orders[n].holder, short(batch.orders[n].fingerprint)) for n in positions]
+        apart_from = holders if last else None
+        drawn = await self._supply.draw(batch.cell, wish, len(positions), batch.now, apart_from=apart_from)
+        offers += zip(positions, drawn, strict=False)
+        if last:
+            for n, holder in zip(positions[len(drawn) :], holders[len(drawn) :], strict=True):
+                alone = await self._supply.draw(batch.cell, wish, 1, batch.now, apart_from=[holder])
+                offers += [(n, offer) for offer in alone]
+
+    def _rows(self, batch: "_Batch", offers: Sequence[tuple[int, Offer]]) -> list[Row]:
+        """What is to be written, in the order of the offers."""
         noise = urandom(RANDOM_BYTES * len(offers))
-        rows = {
+        batch.rows = {
             n: self._row(batch, batch.orders[n], offer, noise[at * RANDOM_BYTES : (at + 1) * RANDOM_BYTES])
             for at, (n, offer) in enumerate(offers)
         }
-        verdicts = await self._writer.write(batch.cell, batch.now, list(rows.values()))
-        again: list[int] = []
-        kept: list[tuple[Offer, datetime]] = []
-        refused: list[tuple[int, Offer]] = []
-        orphans = False
-        for n, offer in offers:
-            row = rows[n]
-            match verdicts[row.binding_id]:
-                case Verdict.BOUND:
-                    batch.outcomes[n] = Bound(_binding(row, batch.now), True, batch.now)
-                    kept.append((offer, row.held_until))
-                case Verdict.SLOT_REFUSED:
-                    refused.append((n, offer))
-                    again.append(n)
-                case Verdict.ORDER_TAKEN:
-                    orphans = True
-                    again.append(n)
-                    await self._supply.lost([offer])
-                case Verdict.UNKNOWN:
-                    batch.refuse([n], _UNKNOWN)
-                    await self._supply.lost([offer])
-                case Verdict.NOT_WRITTEN:
-                    batch.refuse([n], _NOT_WRITTEN)
-                    await self._supply.give_back([offer])
-                case Verdict.UNSTORABLE:
-                    batch.refuse([n], _UNSTORABLE)
-                    await self._supply.give_back([offer])
-        if orphans:
-            await self._care.free_orphans(batch.cell, batch.now)
-        if refused:
-            kept += await self._correct(batch, refused)
-        await self._supply.settle(batch.cell, kept)
-        return again
+        return list(batch.rows.values())
 
-    async def _correct(self, batch: "_Batch", refused: list[tuple[int, Offer]]) -> list[tuple[Offer, datetime]]:
+    async def _heed(
+        self, batch: "_Batch", offers: Sequence[tuple[int, Offer]], verdicts: Mapping[UUID, Verdict]
+    ) -> list[int]:
+        """Answers by the verdicts, settles every slot, and returns the positions to try again."""
+        by_verdict: defaultdict[Verdict, list[tuple[int, Offer]]] = defaultdict(list)
+        for n, offer in offers:
+            by_verdict[verdicts[batch.rows[n].binding_id]].append((n, offer))
+        kept = by_verdict[Verdict.BOUND]
+        for n, _ in kept:
+            batch.outcomes[n] = Bound(_binding(batch.rows[n], batch.now), True, batch.now)
+        unused: list[Offer] = []
+        for verdict, refusal in _REFUSED.items():
+            batch.refuse((n for n, _ in by_verdict[verdict]), refusal)
+            if verdict is not Verdict.UNKNOWN:
+                unused += (offer for _, offer in by_verdict[verdict])
+        self._supply.lost(offer for _, offer in (*by_verdict[Verdict.UNKNOWN], *by_verdict[Verdict.ORDER_TAKEN]))
+        await self._supply.settle(batch.cell, ((offer, batch.rows[n].held_until) for n, offer in kept))
+        await self._supply.give_back(unused)
+        if by_verdict[Verdict.SLOT_REFUSED]:
+            await self._correct(batch, [offer for _, offer in by_verdict[Verdict.SLOT_REFUSED]])
+        if by_verdict[Verdict.ORDER_TAKEN]:
+            await self._care.free_orphans(batch.cell, batch.now)
+        return [n for n, _ in (*by_verdict[Verdict.SLOT_REFUSED], *by_verdict[Verdict.ORDER_TAKEN])]
+
+    async def _correct(self, batch: "_Batch", refused: list[Offer]) -> None:
         """Slots PostgreSQL did not give: those it holds are moved to their day, the others given back."""
-        slots = [(offer.host.host, offer.extension) for _, offer in refused]
-        held = await stored.held_slots(self._database, batch.cell, slots)
-        stale: list[tuple[Offer, datetime]] = []
-        free: list[Offer] = []
-        for (_, offer), slot in zip(refused, slots, strict=True):
-            until = held.get(slot)
-            if until is not None and until > batch.now:
-                stale.append((offer, until))
-            else:
-                free.append(offer)
-        await self._supply.give_back(free)
-        return stale
+        slots = [(offer.host.host, offer.extension) for offer in refused]
+        try:
+            held = await stored.held_slots(self._database, batch.cell, slots)
+        except BaseException:
+            self._supply.lost(refused)
+            raise
+        until = {offer: held.get(slot, batch.now) for offer, slot in zip(refused, slots, strict=True)}
+        await self._supply.give_back(offer for offer in refused if until[offer] <= batch.now)
+        await self._supply.settle(batch.cell, ((offer, end) for offer, end in until.items() if end > batch.now))
 
     def _row(self, batch: "_Batch", order: Order, offer: Offer, noise: bytes) -> Row:
         binding_id = new_id(batch.cell, batch.now, noise)
@@ -328,7 +350,7 @@ class Binder:
             return
         try:
             await stored.file_waybills(self._database, rows)
-        except LOST:
+        except (*LOST, PostgresError):
             batch.refuse([n for n in bound if batch.orders[n].parcels], _UNKNOWN)
 
 
@@ -339,11 +361,17 @@ class _Batch:
         self.cell = cell
         self.orders = orders
         self.outcomes: list[Outcome] = [_PENDING] * len(orders)
+        self.records: dict[int, Record] = {}
+        self.rows: dict[int, Row] = {}
         self.now: datetime
 
-    def refuse(self, positions: list[int], refusal: Refusal) -> None:
+    def refuse(self, positions: Iterable[int], refusal: Refusal) -> None:
         for n in positions:
             self.outcomes[n] = refusal
+
+    def pending(self) -> list[int]:
+        """Positions without an answer; nothing is bound for them."""
+        return [n for n, outcome in enumerate(self.outcomes) if outcome is _PENDING]
 
 
 _UNKNOWN = Refusal(
@@ -356,7 +384,12 @@ _NOT_WRITTEN = Refusal(
 _UNSTORABLE = Refusal(
     code=Code.INVALID_REQUEST, detail="PostgreSQL can not store a value of this order; nothing was bound"
 )
-_PENDING = _NOT_WRITTEN
+_PENDING = Refusal(code=Code.STORE_UNAVAILABLE, detail="not tried yet")
+_REFUSED = {
+    Verdict.UNKNOWN: _UNKNOWN,
+    Verdict.NOT_WRITTEN: _NOT_WRITTEN,
+    Verdict.UNSTORABLE: _UNSTORABLE,
+}
 
 
 def _known(order: Order, record: Record, now: datetime) -> Outcome | None:
@@ -384,11 +417,14 @@ _CONFLICT = Refusal(
 )
 
 
-def _twin(order: Order, first: Order, outcome: Outcome) -> Outcome:
+def _twin(batch: _Batch, n: int, first: int) -> Outcome:
     """The answer to a second request for an order in one batch: as if it had come after the first."""
+    outcome = batch.outcomes[first]
+    if outcome is _CONFLICT:
+        return _known(batch.orders[n], batch.records[first], batch.now) or outcome
     if isinstance(outcome, Refusal):
         return outcome
-    if order.fingerprint != first.fingerprint:
+    if batch.orders[n].fingerprint != batch.orders[first].fingerprint:
         return _CONFLICT
     return Bound(outcome.binding, False, outcome.now)
 

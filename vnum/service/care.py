@@ -17,7 +17,7 @@ from vnum.store import bindings as stored
 from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
-from vnum.store.database import Database
+from vnum.store.database import Database, trying_again
 
 
 class HostUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,10 @@ class Care:
 
     async def free_orphans(self, cell: int, now: datetime) -> int:
         """Brings back slots whose orders lost a race; the number of them."""
-        records = await stored.free_orphans(self._database, cell, now)
+        records = []
+        async for attempt in trying_again():
+            with attempt:
+                records = await stored.free_orphans(self._database, cell, now)
         slots = [(row["host"], index_of(parse_extension(row["extension"])), now) for row in records]
         await self._supply.move(cell, slots)
         return len(slots)

@@ -31,7 +31,8 @@ class Health:
     def __init__(self, database: Database, pool: RedisPool) -> None:
         self._database = database
         self._pool = pool
-        self._needed = {m.name for m in (*load_migrations("billing", "billing"), *load_migrations("vnum.store", "vnum"))}
+        needed = [*load_migrations("billing", "billing"), *load_migrations("vnum.store", "vnum")]
+        self._needed = {migration.name for migration in needed}
 
     async def look(self) -> Readiness:
         """Asks both servers, and waits for neither longer than two seconds."""

@@ -26,6 +26,7 @@ FRESH_S = 3.0
 STALE_S = 600.0
 """How long a key that was good is believed while PostgreSQL, where it would be revoked, does not answer."""
 
+PATIENCE_S = 2.0
 MOST_KNOWN = 10_000
 LOOK_UPS = 2
 """Look-ups at a time: guessed keys can not take every connection."""
@@ -91,9 +92,7 @@ class ApiKeys:
         self._unknown: dict[str, _Known] = {}
         self._look_ups = asyncio.Semaphore(LOOK_UPS)
 
-    async def make(
-        self, role: Role, *, merchants: Collection[str] | None = None, carrier: str | None = None
-    ) -> NewKey:
+    async def make(self, role: Role, *, merchants: Collection[str] | None = None, carrier: str | None = None) -> NewKey:
         """A new key: `vk_<key id>_<secret>`, 160 random bits. Raises Refused (invalid_request)."""
         if merchants is not None and role not in TIED_TO_MERCHANTS:
             raise Refused(Code.INVALID_REQUEST, f"a {role} key is not tied to merchants")
@@ -117,8 +116,9 @@ class ApiKeys:
 
     async def revoke(self, key_id: str) -> bool:
         """False = there is no such key in force. Other processes follow within seconds (FRESH_S)."""
+        revoked = await stored.revoke(self._database, key_id)
         self._good.pop(key_id, None)
-        return await stored.revoke(self._database, key_id)
+        return revoked
 
     async def list(self) -> list[KeyInfo]:
         """Every key there ever was, without its secret."""
@@ -133,7 +133,8 @@ class ApiKeys:
                 if known is not None and now - known.read_at <= FRESH_S:
                     return known
             try:
-                known = _known(key_id, await stored.key(self._database, key_id), now)
+                async with asyncio.timeout(PATIENCE_S):
+                    known = _known(key_id, await stored.key(self._database, key_id), now)
             except Exception as trouble:
                 if is_away(trouble) and (before := self._good.get(key_id)) and now - before.read_at <= STALE_S:
                     return before

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 from asyncpg import Record
@@ -43,6 +44,9 @@ class Reader(msgspec.Struct, frozen=True, kw_only=True):
     prints: bool = True
 
 
+EVERYONE = Reader()
+
+
 class Label(msgspec.Struct, frozen=True):
     binding: Binding
     now: datetime
@@ -57,7 +61,7 @@ class Labels:
         self._cells = cells
 
     async def current(
-        self, items: Sequence[LabelItem], *, reissue: bool = False, reader: Reader = Reader()
+        self, items: Sequence[LabelItem], *, reissue: bool = False, reader: Reader = EVERYONE
     ) -> list[Label | Refusal]:
         """Per item, in order, the live binding of its order, or why there is none to print."""
         orders = await self._orders(items, reader)
@@ -66,6 +70,17 @@ class Labels:
         if reissue:
             await self._reissue(orders, records, answers)
         return answers
+
+    async def named(self, merchant_id: str, order_id: str, reader: Reader) -> UUID | Refusal | None:
+        """The binding that an order names, live or not; None = it never had one that the reader may see."""
+        (order,) = await self._orders([LabelItem(merchant_id=merchant_id, order_id=order_id)], reader)
+        if isinstance(order, Refusal):
+            return None
+        record = (await self._read([order]))[order]
+        if record["binding_id"] is not None and not _readable(record, reader):
+            return _NOT_SHIPPED
+        found: UUID | None = record["binding_id"]
+        return found
 
     async def _orders(self, items: Sequence[LabelItem], reader: Reader) -> list[tuple[str, str] | Refusal]:
         """(merchant_id, order_id) of each item that the reader may see."""
@@ -165,6 +180,13 @@ _NO_BINDING = Refusal(code=Code.BINDING_NOT_FOUND, detail="no number was ever bo
 _NO_PARCEL = Refusal(code=Code.BINDING_NOT_FOUND, detail="no order is known for this waybill")
 
 
+_NOT_SHIPPED = Refusal(code=Code.ORDER_NOT_SHIPPED, detail="the number is readable once the order is shipped")
+
+
+def _readable(record: Record, reader: Reader) -> bool:
+    return reader.prints or OrderStatus(record["order_status"]) in READABLE
+
+
 def _sees(reader: Reader, order: tuple[str, str], carried: frozenset[tuple[str, str]]) -> bool:
     """What is not his to see does not exist for a tied key."""
     if reader.merchants is not None and order[0] not in reader.merchants:
@@ -175,8 +197,8 @@ def _sees(reader: Reader, order: tuple[str, str], carried: frozenset[tuple[str, 
 def _label(record: Record, reader: Reader) -> Label | Refusal:
     if record["binding_id"] is None:
         return _NO_BINDING
-    if not reader.prints and OrderStatus(record["order_status"]) not in READABLE:
-        return Refusal(code=Code.ORDER_NOT_SHIPPED, detail="the number is readable once the order is shipped")
+    if not _readable(record, reader):
+        return _NOT_SHIPPED
     binding = current(record, record["merchant_id"], record["order_id"])
     if binding.state(record["now"]) is not State.LIVE:
         return rules.ended(binding, record["now"])

@@ -1,5 +1,6 @@
 """The rest of a binding's life: look at it, extend it, release it. It expires by the clock, with nobody's help."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from vnum.service.clock import Clock
 from vnum.service.registry import Registry
 from vnum.service.supply import Supply
 from vnum.store import bindings as stored
-from vnum.store.database import Connection, Database, writer_of
+from vnum.store.database import LOST, Connection, Database, writer_of
 
 ATTEMPTS = 4
 """A write that finds the binding changed since it was read reads it again."""
@@ -27,6 +28,9 @@ class Seen(msgspec.Struct, frozen=True):
 
     binding: Binding
     now: datetime
+
+
+Also = Callable[[Connection, Seen], Awaitable[None]]
 
 
 class Lifetime:
@@ -44,71 +48,76 @@ class Lifetime:
         now = max(record["server_now"], record["highest"] or record["server_now"])
         return Seen(_binding(record, binding_id), now)
 
-    async def extend(self, binding_id: UUID, days: int, connection: Connection | None = None) -> Seen:
+    async def extend(self, binding_id: UUID, days: int, also: Also | None = None) -> Seen:
         """Adds days x 24 h to a live binding. Raises Refused: binding_not_found, binding_expired,
-        binding_released, extend_limit, host_locked, clock_jump.
+        binding_released, extend_limit, host_locked, clock_jump, outcome_unknown.
 
-        `connection` = inside the caller's transaction (which may keep the answer with it).
+        `also` writes with it, in the same transaction (an answer to be kept, say); what it raises undoes both.
         """
-        if connection is not None:
-            return await self._extend(connection, binding_id, days)
-        async with self._database.acquire() as own:
-            return await self._extend(own, binding_id, days)
-
-    async def release(self, binding_id: UUID, reason: str) -> Seen:
-        """Ends a live binding now; a released one stays as it is. Raises Refused: binding_not_found,
-        binding_expired, clock_jump."""
-        async with self._database.acquire() as connection:
-            for _ in range(ATTEMPTS):
-                seen = await self._read(connection, binding_id)
-                verdict = rules.release(seen.binding, seen.now)
-                if isinstance(verdict, Refusal):
-                    raise Refused(verdict.code, verdict.detail)
-                if not verdict:
-                    return seen
-                held_until = self._held_until(seen.binding, seen.now)
-                if await stored.release(
-                    connection,
-                    cell_in(binding_id),
-                    seen.now,
-                    writer_of(connection),
-                    binding_id,
-                    held_until,
-                    reason,
-                ):
-                    await self._move(seen.binding, held_until)
-                    return Seen(msgspec.structs.replace(seen.binding, ended_at=seen.now, released=True), seen.now)
-        raise _changing(binding_id)
-
-    async def _extend(self, connection: Connection, binding_id: UUID, days: int) -> Seen:
         for _ in range(ATTEMPTS):
-            seen = await self._read(connection, binding_id)
+            seen = await self._read(binding_id)
             binding = seen.binding
             expires_at = rules.extend(binding, days, seen.now)
             if isinstance(expires_at, Refusal):
                 raise Refused(expires_at.code, expires_at.detail)
             self._refuse_locked(binding)
             held_until = self._held_until(binding, expires_at)
-            if await stored.extend(
-                connection,
-                cell_in(binding_id),
-                seen.now,
-                writer_of(connection),
-                binding_id,
-                binding.expires_at,
-                expires_at,
-                held_until,
-            ):
+            extended = Seen(msgspec.structs.replace(binding, expires_at=expires_at, ended_at=expires_at), seen.now)
+            if await self._write_extension(binding, extended, held_until, also):
                 await self._move(binding, held_until)
-                return Seen(msgspec.structs.replace(binding, expires_at=expires_at, ended_at=expires_at), seen.now)
+                return extended
         raise _changing(binding_id)
 
-    async def _read(self, connection: Connection, binding_id: UUID) -> Seen:
+    async def release(self, binding_id: UUID, reason: str) -> Seen:
+        """Ends a live binding now; a released one stays as it is. Raises Refused: binding_not_found,
+        binding_expired, clock_jump."""
+        for _ in range(ATTEMPTS):
+            seen = await self._read(binding_id)
+            verdict = rules.release(seen.binding, seen.now)
+            if isinstance(verdict, Refusal):
+                raise Refused(verdict.code, verdict.detail)
+            if not verdict:
+                return seen
+            held_until = self._held_until(seen.binding, seen.now)
+            if await self._write_release(seen, held_until, reason):
+                await self._move(seen.binding, held_until)
+                return Seen(msgspec.structs.replace(seen.binding, ended_at=seen.now, released=True), seen.now)
+        raise _changing(binding_id)
+
+    async def _write_extension(self, was: Binding, extended: Seen, held_until: datetime, also: Also | None) -> bool:
+        """Raises Refused (outcome_unknown): a repeat without an Idempotency-Key could extend once more."""
+        cell, expires_at = cell_in(was.binding_id), extended.binding.expires_at
+        try:
+            async with self._database.acquire() as connection, connection.transaction():
+                writer = writer_of(connection)
+                done = await stored.extend(
+                    connection, cell, extended.now, writer, was.binding_id, was.expires_at, expires_at, held_until
+                )
+                if done and also is not None:
+                    await also(connection, extended)
+                return done
+        except LOST as trouble:
+            raise Refused(
+                Code.OUTCOME_UNKNOWN, "the connection to PostgreSQL was lost in the commit; look at the binding"
+            ) from trouble
+
+    async def _write_release(self, seen: Seen, held_until: datetime, reason: str) -> bool:
+        binding_id = seen.binding.binding_id
+        async with self._database.acquire() as connection:
+            writer = writer_of(connection)
+            return await stored.release(
+                connection, cell_in(binding_id), seen.now, writer, binding_id, held_until, reason
+            )
+
+    async def _read(self, binding_id: UUID) -> Seen:
+        """No connection is held here: whoever waits for a second one with one in hand may wait for ever."""
         self._in_range(binding_id)
         await self._registry.refresh()
-        record = await stored.binding(connection, cell_in(binding_id), binding_id, self._clock.simulated())
+        record = await stored.binding(self._database, cell_in(binding_id), binding_id, self._clock.simulated())
         now = await self._clock.settle(record["server_now"], record["highest"])
-        return Seen(_binding(record, binding_id), now)
+        seen = Seen(_binding(record, binding_id), now)
+        await self._registry.get(seen.binding.host)  # one registered within the last second may not be known yet
+        return seen
 
     def _in_range(self, binding_id: UUID) -> None:
         if cell_in(binding_id) >= self._cells:

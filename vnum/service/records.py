@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from vnum.finance import Rated, TariffBook, TariffId, load_book, rate_call
+from vnum.finance import BillingRefusal, Rated, TariffBook, TariffId, load_book, rate_call
 from vnum.model.bindings import MAX_LIFE
 from vnum.model.cells import cell_of
 from vnum.model.hosts import Host
@@ -23,15 +23,18 @@ from vnum.model.refusals import Code
 from vnum.service.bind import Name
 from vnum.service.clock import Clock, peek
 from vnum.service.registry import Registry
-from vnum.service.route import CallId
+from vnum.service.route import CallId, Digits
 from vnum.store import calls as stored
 from vnum.store.calls import Asked, Filed, Review
-from vnum.store.database import Database
+from vnum.store.database import Database, is_data_error
 from vnum.vault import Vault
 
 ATTEMPTS = 4
 FUTURE = timedelta(minutes=5)
 """How far a switch's clock may be ahead."""
+
+OLDEST = timedelta(days=731)
+"""A call longer ago than that is a mistake in the date."""
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Small = Annotated[int, msgspec.Meta(ge=0, le=32767)]
@@ -46,7 +49,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     call_time: Instant
     release_time: Instant
     binding_id: UUID | None = None
-    extension: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+    extension: Digits | None = None
     ring_time: Instant | None = None
     answer_time: Instant | None = None
     release_dir: Annotated[int, msgspec.Meta(ge=0, le=2)] | None = None
@@ -92,6 +95,9 @@ class _Problem(Exception):
         self.detail = detail
 
 
+_UNSTORABLE = _Problem(Code.INVALID_REQUEST, "PostgreSQL can not store a value of this record (a time, most likely)")
+
+
 class Records:
     def __init__(self, database: Database, vault: Vault, registry: Registry, clock: Clock, cells: int) -> None:
         self._database = database
@@ -130,9 +136,11 @@ class Records:
             raise _Problem(Code.INVALID_CALLER, str(error)) from error
         except NumberError as error:
             raise _Problem(Code.INVALID_NUMBER, f"extension: {error}") from error
-        call, answer, release = (
-            _whole(instant) for instant in (record.call_time, record.answer_time, record.release_time)
-        )
+        times = (record.call_time, record.answer_time, record.release_time, record.ring_time)
+        try:
+            call, answer, release, _ = map(_whole, times)
+        except OverflowError:
+            raise _Problem(Code.INVALID_REQUEST, "a time lies outside of the calendar") from None
         assert call is not None
         assert release is not None
         _check_times(call, answer, release, now)
@@ -156,9 +164,11 @@ class Records:
                 elif (row := self._judge(batch, n, known)) is not None:
                     rows[n] = row
                     claimed.add(row.call_id)
-            taken = await stored.file(self._database, list(rows.values()), self._vault.key_id) if rows else set()
+            taken, unstorable = await self._file(list(rows.values()))
             for n, row in rows.items():
-                if row.call_id in taken:
+                if row.call_id in unstorable:
+                    batch.reject(n, _UNSTORABLE)
+                elif row.call_id in taken:
                     batch.done[n] = Reported(
                         call_id=row.call_id, status=Status.RATED, minutes=row.minutes, cost=row.cost
                     )
@@ -167,6 +177,22 @@ class Records:
             open_ = again
         for n in open_:
             batch.reject(n, _Problem(Code.STORE_UNAVAILABLE, "others report this call at the moment; send it again"))
+
+    async def _file(self, rows: list[Filed]) -> tuple[set[str], set[str]]:
+        """(taken, unstorable) call ids: halved until a row that can not be stored stands alone, and only that fails."""
+        if not rows:
+            return set(), set()
+        try:
+            return await stored.file(self._database, rows, self._vault.key_id), set()
+        except Exception as trouble:
+            if not is_data_error(trouble):
+                raise
+        if len(rows) == 1:
+            return set(), {rows[0].call_id}
+        middle = len(rows) // 2
+        first = await self._file(rows[:middle])
+        second = await self._file(rows[middle:])
+        return first[0] | second[0], first[1] | second[1]
 
     def _judge(self, batch: "_Batch", n: int, known: Record) -> Filed | None:
         """The row to file; None = answered already (duplicate, conflict, rejected)."""
@@ -196,7 +222,10 @@ class Records:
         if known["host"] != read.host.host or read.extension not in (None, known["extension"]):
             raise _Problem(Code.BINDING_MISMATCH, "the binding has another host or extension than the record")
         biz_at = read.answer_time or read.call_time
-        tariff = self._book.at(TariffId(known["tariff_id"]), biz_at)
+        try:
+            tariff = self._book.at(TariffId(known["tariff_id"]), biz_at)
+        except BillingRefusal as refusal:
+            raise _Problem(Code.TARIFF_NOT_FOUND, refusal.message) from refusal
         rated: Rated = rate_call(read.answer_time, read.release_time, tariff)
         return Filed(
             read.call_cell,
@@ -290,6 +319,8 @@ def _check_times(call_time: datetime, answer_time: datetime | None, release_time
         raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before answer_time")
     if release_time < call_time:
         raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before call_time")
+    if min(call_time, answer_time or call_time) < now - OLDEST:
+        raise _Problem(Code.INVALID_REQUEST, "call_time or answer_time is more than two years ago")
     if max(call_time, release_time) > now + FUTURE:
         raise _Problem(Code.TIME_IN_FUTURE, f"a time is more than 5 minutes ahead of {now:%FT%TZ}; is it local time?")
 

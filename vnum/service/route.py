@@ -22,14 +22,15 @@ from vnum.store import calls as stored
 from vnum.store.database import Database
 from vnum.vault import Vault
 
-CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+Digits = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 
 
 class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     call_id: CallId
     caller: Annotated[str, msgspec.Meta(max_length=64)]
     host: Name
-    digits: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+    digits: Digits | None = None
 
 
 class Action(StrEnum):

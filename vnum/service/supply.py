@@ -15,7 +15,7 @@ from vnum.model.instants import day_of, free_day
 from vnum.model.numbers import extension_of
 from vnum.model.refusals import Code, Refusal, Shortage
 from vnum.pool.image import Image, image_of
-from vnum.pool.redis_pool import PoolDown, RedisPool, Taken
+from vnum.pool.redis_pool import IN_FLIGHT_DAYS, PoolDown, RedisPool, Taken
 from vnum.service.registry import Registry
 from vnum.store import hosts as stored
 from vnum.store.database import Database
@@ -31,6 +31,10 @@ class Wish(msgspec.Struct, frozen=True):
 
     city: str | None = None
     strict: bool = False
+
+
+Holder = tuple[int, int]
+"""The short keyed hashes of an order and of its recipient."""
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False):
@@ -52,20 +56,43 @@ class Supply:
         self._registry = registry
         self._images: dict[str, tuple[float, Image]] = {}
         self._left: dict[str, int] = {}
-        self._in_flight: defaultdict[str, int] = defaultdict(int)
+        self._in_flight: defaultdict[str, set[int]] = defaultdict(set)
         self._loading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._capping: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._away_until = float("-inf")
 
-    async def draw(self, cell: int, wish: Wish, count: int, now: datetime, *, ledger: bool = False) -> list[Offer]:
-        """Up to `count` slots, fewer only after every eligible host was asked. `ledger` = not from Redis."""
+    async def draw(
+        self, cell: int, wish: Wish, count: int, now: datetime, *, apart_from: Sequence[Holder] | None = None
+    ) -> list[Offer]:
+        """Up to `count` slots; fewer only after every eligible host was asked, and PostgreSQL where Redis had none.
+
+        `apart_from` = none that one of these held last; PostgreSQL alone is asked then.
+        """
         offers: list[Offer] = []
+        try:
+            await self._draw_into(offers, cell, wish, count, now, apart_from)
+            if len(offers) < count and apart_from is None and await self._redis_lacks(cell, wish, now):
+                await self._draw_into(offers, cell, wish, count, now, ())
+        except BaseException:
+            self.lost(offers)
+            raise
+        return offers
+
+    async def _draw_into(
+        self, offers: list[Offer], cell: int, wish: Wish, count: int, now: datetime, apart_from: Sequence[Holder] | None
+    ) -> None:
         for tier in self._registry.lending(cell, wish.city, strict=wish.strict):
             for host in self._in_order(tier):
                 missing = count - len(offers)
                 if not missing:
-                    return offers
-                offers += await self._draw_of(host, missing, now, ledger=ledger)
-        return offers
+                    return
+                offers += await self._draw_of(host, missing, now, apart_from)
+
+    async def _redis_lacks(self, cell: int, wish: Wish, now: datetime) -> bool:
+        """Whether PostgreSQL holds fewer slots than are lent and in flight: then Redis does not tell all."""
+        hosts = self._lending(cell, wish)
+        use = await stored.use_of(self._database, cell, [host.host for host in hosts], now)
+        return any(host.capacity > sum(use[host.host]) + len(self._in_flight[host.host]) for host in hosts)
 
     async def give_back(self, offers: Iterable[Offer]) -> None:
         """Slots that PostgreSQL said were definitely not bound."""
@@ -73,10 +100,12 @@ class Supply:
         for offer in offers:
             by_host[offer.host.host, offer.taken_on].append(offer)
         for (number, taken_on), group in by_host.items():
-            self._in_flight[number] -= len(group)
+            self.lost(group)
             self._left.pop(number, None)
             for offer in group:
                 self._on_image(number, offer.index, None)
+            if self._away():
+                continue
             try:
                 await self._pool.give_back(group[0].host, [offer.index for offer in group], taken_on)
             except PoolDown as trouble:
@@ -85,8 +114,7 @@ class Supply:
     async def settle(self, cell: int, held: Iterable[tuple[Offer, datetime]]) -> None:
         """Slots that are held until then, as PostgreSQL has it: bound now, or found stale."""
         known = list(held)
-        for offer, _ in known:
-            self._in_flight[offer.host.host] -= 1
+        self.lost(offer for offer, _ in known)
         await self.move(cell, ((offer.host.host, offer.index, until) for offer, until in known))
 
     async def move(self, cell: int, held: Iterable[tuple[str, int, datetime]]) -> None:
@@ -102,10 +130,10 @@ class Supply:
             except PoolDown as trouble:
                 self._lost(trouble)
 
-    async def lost(self, offers: Iterable[Offer]) -> None:
-        """Slots of which nobody knows what became: they come back by themselves on their day."""
+    def lost(self, offers: Iterable[Offer]) -> None:
+        """Slots no longer in flight here. Of which nobody knows what became, come back by themselves on their day."""
         for offer in offers:
-            self._in_flight[offer.host.host] -= 1
+            self._in_flight[offer.host.host].discard(offer.index)
 
     async def load(self, host: Host, now: datetime) -> None:
         """Puts one host into Redis as PostgreSQL has it. Raises PoolDown."""
@@ -123,21 +151,32 @@ class Supply:
         return Refusal(code=Code.NO_NUMBER_AVAILABLE, detail=detail, reason=reason)
 
     async def _why(self, cell: int, wish: Wish, now: datetime) -> tuple[Shortage, str]:
-        here = self._registry.in_cell(cell)
-        if wish.strict and not any(host.city == wish.city for host in here):
+        if wish.strict and not any(host.city == wish.city for host in self._registry.all):
             return Shortage.NO_HOST_IN_CITY, f"no host is registered in {wish.city}"
+        here = [host for host in self._registry.in_cell(cell) if not wish.strict or host.city == wish.city]
         if not here and self._registry.all:
-            return Shortage.CELL_EXHAUSTED, f"cell {cell} of this order has no host; register one"
-        hosts = [host for tier in self._registry.lending(cell, wish.city, strict=wish.strict) for host in tier]
+            return Shortage.CELL_EXHAUSTED, f"cell {cell} of this order has no such host; register one"
+        hosts = self._lending(cell, wish)
         if not hosts:
             return Shortage.NO_ACTIVE_HOST, "no host that may be bound is active; register or activate one"
-        numbers = [host.host for host in hosts]
-        live, quarantined = await stored.shortage(self._database, cell, numbers, now)
-        if any(host.max_live for host in hosts) and live + quarantined < sum(h.capacity for h in hosts):
+        use = await stored.use_of(self._database, cell, [host.host for host in hosts], now)
+        live, quarantined = (sum(column) for column in zip(*use.values(), strict=True))
+        live += sum(len(self._in_flight[host.host]) for host in hosts)
+        free = sum(host.capacity for host in hosts) - live - quarantined
+        if free > 0 and any(self._is_full(host, use[host.host][0]) for host in hosts):
             return Shortage.HOST_FULL, "every host that has free numbers is at its max_live"
+        if free > 0:
+            return Shortage.ALL_QUARANTINED, f"{free} numbers are free, but this order or its recipient held them last"
         if quarantined > live:
             return Shortage.ALL_QUARANTINED, f"{quarantined} numbers wait in quarantine; register a host"
         return Shortage.ALL_BOUND, f"{live} numbers are bound and none is free; register a host"
+
+    def _is_full(self, host: Host, live: int) -> bool:
+        return host.max_live is not None and live + len(self._in_flight[host.host]) >= host.max_live
+
+    def _lending(self, cell: int, wish: Wish) -> list[Host]:
+        tiers = self._registry.lending(cell, wish.city, strict=wish.strict)
+        return [host for tier in tiers for host in tier]
 
     def _in_order(self, tier: list[Host]) -> Iterator[Host]:
         """Two at random, the fuller one first (which evens the hosts out); then the rest, empty ones last."""
@@ -154,26 +193,39 @@ class Supply:
     def _left_of(self, host: Host) -> int:
         return self._left.get(host.host, host.capacity)
 
-    async def _draw_of(self, host: Host, count: int, now: datetime, *, ledger: bool) -> list[Offer]:
-        if host.max_live is not None:
-            live = await stored.live_on(self._database, host, now)
-            count = min(count, host.max_live - live - self._in_flight[host.host])
-            if count <= 0:
-                return []
-        today = day_of(now)
-        self._in_flight[host.host] += count
-        indices = await self._indices(host, count, now, ledger=ledger)
-        self._in_flight[host.host] -= count - len(indices)
-        return [Offer(host, index, today) for index in indices]
+    async def _draw_of(self, host: Host, count: int, now: datetime, apart_from: Sequence[Holder] | None) -> list[Offer]:
+        if host.max_live is None:
+            return await self._offers(host, count, now, apart_from)
+        async with self._capping[host.host]:
+            room = host.max_live - await self._live_soon(host, now)
+            return await self._offers(host, min(count, room), now, apart_from) if room > 0 else []
 
-    async def _indices(self, host: Host, count: int, now: datetime, *, ledger: bool) -> Sequence[int]:
-        if ledger or self._away():
-            return await self._from_ledger(host, count, now)
+    async def _live_soon(self, host: Host, now: datetime) -> int:
+        """Live bindings and what is in flight here, each slot once, whatever is committed meanwhile."""
+        in_flight = self._in_flight[host.host].copy()
+        apart = [extension_of(index, host.ext_digits) for index in in_flight]
+        live = await stored.live_on(self._database, host, now, apart)
+        return live + len(in_flight)
+
+    async def _offers(self, host: Host, count: int, now: datetime, apart_from: Sequence[Holder] | None) -> list[Offer]:
+        """A slot that is in flight already (Redis was loaded or lost meanwhile) is not offered twice."""
+        indices = await self._indices(host, count, now, apart_from)
+        in_flight = self._in_flight[host.host]
+        fresh = [index for index in indices if index not in in_flight]
+        in_flight.update(fresh)
+        today = day_of(now)
+        return [Offer(host, index, today) for index in fresh]
+
+    async def _indices(
+        self, host: Host, count: int, now: datetime, apart_from: Sequence[Holder] | None
+    ) -> Sequence[int]:
+        if apart_from is not None or self._away():
+            return await self._from_ledger(host, count, now, apart_from or ())
         try:
             taken = await self._from_redis(host, count, now)
         except PoolDown as trouble:
             self._lost(trouble)
-            return await self._from_ledger(host, count, now)
+            return await self._from_ledger(host, count, now, ())
         self._left[host.host] = taken.left
         return taken.indices
 
@@ -186,7 +238,8 @@ class Supply:
                 if taken is None:
                     await self.load(host, now)
                     taken = await self._pool.take(host, count, today)
-            assert taken is not None, "a host just loaded is there"
+            if taken is None:
+                raise PoolDown("a host just loaded is gone again")
         if taken.due and len(taken.indices) < count:
             await self.roll(host, now)
             more = await self._pool.take(host, count - len(taken.indices), today)
@@ -194,16 +247,24 @@ class Supply:
                 taken = Taken([*taken.indices, *more.indices], more.left)
         return taken
 
-    async def _from_ledger(self, host: Host, count: int, now: datetime) -> list[int]:
+    async def _from_ledger(self, host: Host, count: int, now: datetime, apart_from: Sequence[Holder]) -> list[int]:
         """Draws from a bitmap in memory; a short or old one is read again before it is believed."""
         read_at, image = self._images.get(host.host, (float("-inf"), None))
-        if image is None or image.left < count or time.monotonic() - read_at > AWAY_S:
-            image = image_of(host, await stored.held_on(self._database, host, now))
-            self._images[host.host] = (time.monotonic(), image)
+        if apart_from or image is None or image.left < count or time.monotonic() - read_at > AWAY_S:
+            image = await self._read(host, now, apart_from)
         drawn: list[int] = []
         while len(drawn) < count and (index := image.take(secrets.randbelow(len(image.free)))) is not None:
             drawn.append(index)
         return drawn
+
+    async def _read(self, host: Host, now: datetime, apart_from: Sequence[Holder]) -> Image:
+        """The host as PostgreSQL has it, without what is in flight here; kept unless it is for some holders only."""
+        image = image_of(host, await stored.held_on(self._database, host, now, apart_from))
+        for index in self._in_flight[host.host]:
+            image.hold(index, day_of(now) + IN_FLIGHT_DAYS)
+        if not apart_from:
+            self._images[host.host] = (time.monotonic(), image)
+        return image
 
     def _on_image(self, number: str, index: int, day: int | None) -> None:
         """Keeps a bitmap in memory in step (None = free again)."""

@@ -7,11 +7,10 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from vnum.store import bindings as stored
 from vnum.store.bindings import Row
-from vnum.store.database import LOST, TRY_AGAIN, Database, is_data_error, writer_of
+from vnum.store.database import LOST, Database, is_data_error, trying_again, writer_of
 
 log = structlog.get_logger()
 
@@ -49,12 +48,7 @@ class Writer:
             raise
 
     async def _once(self, cell: int, now: datetime, rows: Sequence[Row]) -> dict[UUID, Verdict]:
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(TRY_AGAIN),
-            stop=stop_after_attempt(3),
-            wait=wait_random(0, 0.02),
-            reraise=True,
-        ):
+        async for attempt in trying_again():
             with attempt:
                 async with self._database.acquire() as connection:
                     writer = writer_of(connection)

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from vnum.store.database import Connection, Database
+from vnum.store.database import Connection, Database, aware
 from vnum.store.queries import queries
 
 SQL = queries("bindings")
@@ -62,7 +62,7 @@ async def held_slots(
     """(host, extension) -> held until, for those ever bound."""
     hosts, extensions = zip(*slots, strict=True)
     records = await database.fetch(SQL["held_slots"], cell, hosts, extensions)
-    return {(record["host"], record["extension"]): record["held_until"] for record in records}
+    return {(record["host"], record["extension"]): aware(record["held_until"]) for record in records}
 
 
 async def bound_ids(database: Database, cell: int, rows: Sequence[Row]) -> set[UUID]:

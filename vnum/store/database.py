@@ -1,8 +1,12 @@
 """Connections to PostgreSQL as the restricted role, in one schema."""
 
 import re
+from datetime import datetime
 
 import asyncpg
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
+
+from vnum.model.instants import FOREVER
 
 APP_ROLE = "vnum_app"
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -79,6 +83,21 @@ def check_schema(schema: str) -> None:
     """A schema's name stands in statements where no parameter can: so it is plain or refused."""
     if not _SCHEMA.fullmatch(schema):
         raise ValueError(f"schema {schema!r}: lower-case letters, digits and _ only, at most 63")
+
+
+def aware(instant: datetime) -> datetime:
+    """asyncpg gives infinity without a zone."""
+    return instant if instant.tzinfo else FOREVER
+
+
+def trying_again() -> AsyncRetrying:
+    """Attempts at one statement: up to three, while PostgreSQL says that it wrote nothing and would take it again."""
+    return AsyncRetrying(
+        retry=retry_if_exception_type(TRY_AGAIN),
+        stop=stop_after_attempt(3),
+        wait=wait_random(0, 0.02),
+        reraise=True,
+    )
 
 
 async def _keep(connection: object) -> None:

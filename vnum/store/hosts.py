@@ -7,8 +7,7 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model.hosts import Host, HostState
-from vnum.model.instants import FOREVER
-from vnum.store.database import Database
+from vnum.store.database import Database, aware
 from vnum.store.queries import queries
 
 SQL = queries("hosts")
@@ -72,16 +71,14 @@ async def held_on(
     """
     orders, recipients = zip(*apart_from, strict=True) if apart_from else ((), ())
     records = await database.fetch(SQL["held_on_host"], host.cell, host.host, now, orders, recipients)
-    return [(record["extension"], _aware(record["held_until"])) for record in records]
+    return [(record["extension"], aware(record["held_until"])) for record in records]
 
 
 async def occupancy(database: Database, now: datetime | None) -> list[Record]:
     return await database.fetch(SQL["occupancy"], now)
 
 
-async def use_of(
-    database: Database, cell: int, numbers: Sequence[str], now: datetime
-) -> dict[str, tuple[int, int]]:
+async def use_of(database: Database, cell: int, numbers: Sequence[str], now: datetime) -> dict[str, tuple[int, int]]:
     """Host -> (live, quarantined) slots."""
     records = await database.fetch(SQL["use_of_hosts"], cell, numbers, now)
     return {record["host"]: (record["live"], record["quarantined"]) for record in records}
@@ -90,8 +87,3 @@ async def use_of(
 async def writers_open(database: Database) -> set[str]:
     """The transactions of other sessions that are open now."""
     return {record["virtualtransaction"] for record in await database.fetch(SQL["writers_open"])}
-
-
-def _aware(instant: datetime) -> datetime:
-    """asyncpg gives infinity without a zone."""
-    return instant if instant.tzinfo else FOREVER

@@ -2,11 +2,13 @@
 -- or when a slot offered turned out to be held).
 -- KEYS  for each host: free bitmap, days string (all of one cell)
 -- ARGV  for each host: packed pairs of 16 bits, slot and day
--- Returns the number moved; hosts that are not loaded are passed over. A retry does the same again.
+-- Returns the number moved; hosts that are not loaded (or half lost: an empty bitmap made here would say that
+-- nothing is free) are passed over. A retry does the same again.
 local moved = 0
 for host = 1, #ARGV do
   local free, days, pairs_ = KEYS[2 * host - 1], KEYS[2 * host], ARGV[host]
-  local size = redis.call('STRLEN', days)
+  local size = 0
+  if redis.call('STRLEN', free) > 0 then size = redis.call('STRLEN', days) end
   for at = 1, #pairs_, 4 do
     local slot = struct.unpack('>I2', pairs_, at)
     if 2 * slot < size then

@@ -3,6 +3,7 @@
 -- ARGV  1 today, 2 first slot of the slice, 3 slots in the slice, 4 host
 -- Returns the first slot of the next slice, or -1 when the host is done (or not loaded).
 -- A retry finds nothing left to do. PostgreSQL judges every slot again when it is bound.
+if redis.call('STRLEN', KEYS[1]) == 0 then return -1 end
 local first, count = tonumber(ARGV[2]), tonumber(ARGV[3])
 local slice = redis.call('GETRANGE', KEYS[2], 2 * first, 2 * (first + count) - 1)
 local today = tonumber(ARGV[1])
@@ -16,5 +17,5 @@ for at = 1, #slice, 2 do
   end
 end
 if #slice == 2 * count then return first + count end
-if redis.call('STRLEN', KEYS[1]) > 0 then redis.call('HSET', KEYS[3], ARGV[4], ARGV[1]) end
+redis.call('HSET', KEYS[3], ARGV[4], ARGV[1])
 return -1

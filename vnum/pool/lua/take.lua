@@ -5,7 +5,7 @@
 --   state  0 = as is, 1 = slots may be due (the host was not rolled over to today), -1 = host not loaded
 -- A retry after a lost reply takes other slots; the first ones come back on in_flight_day.
 local bytes = redis.call('STRLEN', KEYS[1])
-if bytes == 0 then return {-1, 0, ''} end
+if bytes == 0 or redis.call('STRLEN', KEYS[2]) == 0 then return {-1, 0, ''} end
 local day = struct.pack('>I2', tonumber(ARGV[3]))
 local noise, taken = ARGV[5], {}
 for i = 0, tonumber(ARGV[1]) - 1 do

@@ -1,0 +1,61 @@
+"""Answers on their way out: JSON, encoded once, with the headers that its status asks for."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from vnum.api.problems import CONTENT_TYPE, RETRY_S, Problem
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def _headers(content_type: str, **more: str) -> CIMultiDictProxy[str]:
+    return CIMultiDictProxy(CIMultiDict({hdrs.CONTENT_TYPE: content_type, **more}))
+
+
+_JSON: Final = _headers("application/json; charset=utf-8")
+_PROBLEM: Final = _headers(CONTENT_TYPE)
+_OF_STATUS: Final = {
+    401: _headers(CONTENT_TYPE, **{hdrs.WWW_AUTHENTICATE: "Bearer"}),
+    503: _headers(CONTENT_TYPE, **{hdrs.RETRY_AFTER: RETRY_S}),
+}
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """A status and a JSON body.
+
+    `code` of a refusal. `final` = a repeat would come to the same. `kept` = stored with its effect already. `fresh` =
+    holds for this moment only, and may carry a phone: never stored. `replayed` = was given before.
+    """
+
+    status: int
+    body: bytes
+    code: str | None = None
+    final: bool = True
+    kept: bool = False
+    fresh: bool = False
+    replayed: bool = False
+
+
+def json_answer(status: int, value: object, *, final: bool = True, kept: bool = False, fresh: bool = False) -> Answer:
+    return Answer(status, _ENCODER.encode(value), None, final, kept, fresh)
+
+
+def problem_answer(problem: Problem) -> Answer:
+    return Answer(problem.status, _ENCODER.encode(problem), problem.code)
+
+
+def response_of(answer: Answer) -> web.Response:
+    headers = _JSON if answer.status < 400 else _OF_STATUS.get(answer.status, _PROBLEM)
+    response = web.Response(body=answer.body, status=answer.status, headers=headers)
+    if answer.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def utc(instant: datetime) -> datetime:
+    """The same instant in UTC, which msgspec writes with a Z."""
+    return instant if instant.tzinfo is UTC else instant.astimezone(UTC)

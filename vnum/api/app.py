@@ -1,0 +1,93 @@
+"""The application: every endpoint, one place where exceptions become problems, and the care of the pool beside it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+
+from vnum.api.answers import problem_answer, response_of
+from vnum.api.bindings import Bindings
+from vnum.api.calls import Calls
+from vnum.api.endpoint import Endpoint, WrongMediaType, handler_of
+from vnum.api.health import Health
+from vnum.api.hosts import Hosts
+from vnum.api.idempotency import Repeats
+from vnum.api.invoices import Invoices
+from vnum.api.labels import Labels
+from vnum.api.merchants import Merchants
+from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
+from vnum.engine import Engine
+
+log = structlog.get_logger()
+
+MOST_BYTES: Final = 2 * 1024 * 1024
+TEND_S: Final = 30.0
+TEND_LIMIT_S: Final = 300.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(engine: Engine) -> web.Application:
+    """The API of an engine; it tends the pool for as long as it runs."""
+    app = web.Application(middlewares=[_problems], client_max_size=MOST_BYTES)
+    repeats = Repeats(engine.answers)
+    for endpoint in endpoints(engine):
+        app.router.add_route(endpoint.method, endpoint.path, handler_of(endpoint, engine.keys, repeats))
+    app.cleanup_ctx.append(_tending(engine))
+    return app
+
+
+def endpoints(engine: Engine) -> list[Endpoint]:
+    """In order of matching: of two paths that fit, the first counts."""
+    nouns = (
+        Bindings(engine),
+        Calls(engine),
+        Labels(engine),
+        Merchants(engine),
+        Hosts(engine),
+        Invoices(engine),
+        Health(engine),
+    )
+    return [endpoint for noun in nouns for endpoint in noun.endpoints()]
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Exception as trouble:
+        response = response_of(problem_answer(_problem_of(trouble)))
+        if isinstance(trouble, web.HTTPMethodNotAllowed):
+            response.headers[hdrs.ALLOW] = trouble.headers[hdrs.ALLOW]
+        return response
+
+
+def _problem_of(trouble: Exception) -> Problem:
+    if isinstance(trouble, WrongMediaType):
+        return problem(EdgeCode.UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")
+    return of_trouble(trouble)
+
+
+def _tending(engine: Engine) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def while_running(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(_tend(engine))
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    return while_running
+
+
+async def _tend(engine: Engine) -> None:
+    """Until cancelled. Trouble is for the next round: nothing here is needed at once."""
+    while True:
+        try:
+            async with asyncio.timeout(TEND_LIMIT_S):
+                await engine.care.tend()
+        except Exception as trouble:
+            log.warning("tend_failed", trouble=type(trouble).__name__)
+        await asyncio.sleep(TEND_S)

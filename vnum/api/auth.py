@@ -1,0 +1,45 @@
+"""Who may call: the roles of each route are declared beside it, as one of the sets below.
+
+| set | roles | why |
+|---|---|---|
+| ADMINS | admin | hosts and the pool |
+| PLATFORMS | platform, admin | an admin may do what a platform may |
+| READERS | courier, merchant, isv, platform, admin | the current number of an order |
+| SHOPS | merchant, isv, platform, admin | the binding of an order |
+| FINANCE | finance, admin | invoices |
+| SWITCHES | switch | calls: only a switch is ever told a real number, so nobody else, not even an admin |
+| ANYONE | without a key | health |
+"""
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from vnum.model.refusals import Code, Refused
+from vnum.service.keys import ApiKeys, Caller, Role
+
+ADMINS: Final = frozenset({Role.ADMIN})
+PLATFORMS: Final = frozenset({Role.PLATFORM, Role.ADMIN})
+SHOPS: Final = frozenset({Role.MERCHANT, Role.ISV}) | PLATFORMS
+READERS: Final = frozenset({Role.COURIER}) | SHOPS
+FINANCE: Final = frozenset({Role.FINANCE, Role.ADMIN})
+SWITCHES: Final = frozenset({Role.SWITCH})
+ANYONE: Final[frozenset[Role]] = frozenset()
+
+NOBODY: Final = Caller(key_id="", role=Role.SWITCH, merchants=frozenset(), carrier="")
+"""The caller of an open route; he sees nothing."""
+
+PRINTERS: Final = frozenset({Role.COURIER, Role.PLATFORM, Role.ADMIN})
+"""Who reads a number from the waybill on; others wait until the order is shipped."""
+
+
+async def caller_of(keys: ApiKeys, request: web.Request, roles: frozenset[Role]) -> Caller:
+    """Raises Refused: unauthorized, forbidden."""
+    scheme, _, text = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    caller = await keys.check(text.strip()) if scheme.lower() == "bearer" else None
+    if caller is None:
+        raise Refused(Code.UNAUTHORIZED, "send Authorization: Bearer and a key in force")
+    if caller.role not in roles:
+        allowed = ", ".join(sorted(roles))
+        raise Refused(Code.FORBIDDEN, f"a {caller.role} key may not call this; it is for {allowed}")
+    return caller

@@ -1,0 +1,227 @@
+"""Bindings: lend a number to an order, look at it, extend it, release it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.auth import PLATFORMS, PRINTERS, SHOPS
+from vnum.api.bodies import Nothing, decode
+from vnum.api.endpoint import Call, Endpoint
+from vnum.api.idempotency import Once
+from vnum.api.problems import ItemError, item_error, of_trouble
+from vnum.engine import Engine
+from vnum.model.bindings import Binding, Mode, State
+from vnum.model.numbers import Extension, Host, VirtualNumber, format_number
+from vnum.model.refusals import Code, Refusal, Refused
+from vnum.service.bind import BindRequest, Bound, Name, Order, Outcome, Text
+from vnum.service.group import Group
+from vnum.service.labels import Reader
+from vnum.service.lifetime import Seen
+from vnum.store.database import Connection
+
+MOST_IN_STATEMENT: Final = 200
+LANES: Final = 3
+"""Statements at a time for single binds, and as many again for batches."""
+
+_REQUEST: Final = msgspec.json.Decoder(BindRequest)
+
+
+class BindingView(msgspec.Struct, frozen=True, gc=False):
+    """A binding as callers see it. `number` is what a label bears."""
+
+    binding_id: UUID
+    merchant_id: str
+    order_id: str
+    host: str
+    extension: str
+    number: str
+    mode: Mode
+    state: State
+    bound_at: datetime
+    expires_at: datetime
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Each item is read on its own, so that a malformed one spoils no other."""
+
+    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`status` is the HTTP code that the item would have got alone."""
+
+    status: int
+    binding: BindingView | None = None
+    error: ItemError | None = None
+
+
+class Results(msgspec.Struct, frozen=True):
+    results: list[Result]
+
+
+class BindingQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    merchant_id: Name
+    order_id: Name
+
+
+class BindingList(msgspec.Struct, frozen=True):
+    """The order's current or last binding; empty when it never had one."""
+
+    bindings: list[BindingView]
+
+
+class Extend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    days: Literal[7, 15, 30]
+
+
+class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: Annotated[Text, msgspec.Meta(min_length=1)]
+
+
+class Bindings:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._binds: Group[Order, Outcome] = Group(engine.binder.bind_orders, max_batch=MOST_IN_STATEMENT, lanes=LANES)
+        self._batches = asyncio.Semaphore(LANES)
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("POST", "/v1/bindings", PLATFORMS, self.bind, BindRequest),
+            Endpoint("POST", "/v1/bindings/batch", PLATFORMS, self.bind_many, Batch),
+            Endpoint("GET", "/v1/bindings", SHOPS, self.of_order, BindingQuery),
+            Endpoint("GET", "/v1/bindings/{binding_id}", PLATFORMS, self.get),
+            Endpoint("POST", "/v1/bindings/{binding_id}/extend", PLATFORMS, self.extend, Extend),
+            Endpoint("POST", "/v1/bindings/{binding_id}/release", PLATFORMS, self.release, Release),
+        ]
+
+    async def bind(self, call: Call, request: BindRequest) -> Answer:
+        """201 with a new binding, or 200 with the live one of the same order and phone."""
+        order = self._engine.binder.check(request)
+        outcome = await self._binds.submit(order) if isinstance(order, Order) else order
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome.code, outcome.detail, outcome.reason)
+        return json_answer(201 if outcome.created else 200, view(outcome.binding, outcome.now))
+
+    async def bind_many(self, call: Call, batch: Batch) -> Answer:
+        """A result an item, in order; one failure does not fail the rest."""
+        results: list[Result | Order] = [self._read(item) for item in batch.items]
+        first: list[int] = []
+        again: list[int] = []
+        seen: set[tuple[str, str]] = set()
+        for n, order in enumerate(results):
+            if isinstance(order, Order):
+                name = (order.merchant_id, order.order_id)
+                (again if name in seen else first).append(n)
+                seen.add(name)
+        await asyncio.gather(*(self._bind_some(results, positions) for positions in _chunks(first)))
+        for positions in _chunks(again):  # an order's second item comes after its first
+            await self._bind_some(results, positions)
+        done = [result for result in results if isinstance(result, Result)]
+        return json_answer(200, Results(done), final=all(result.status < 500 for result in done))
+
+    async def get(self, call: Call, asked: Nothing) -> Answer:
+        """One binding, live or not."""
+        return _shown(await self._engine.lifetime.get(_id(call)))
+
+    async def of_order(self, call: Call, asked: BindingQuery) -> Answer:
+        """The binding that an order names. Merchants and ISVs see it once the order is shipped."""
+        reader = Reader(merchants=call.caller.merchants, prints=call.caller.role in PRINTERS)
+        binding_id = await self._engine.labels.named(asked.merchant_id, asked.order_id, reader)
+        if isinstance(binding_id, Refusal):
+            raise Refused(binding_id.code, binding_id.detail)
+        if binding_id is None:
+            return json_answer(200, BindingList([]))
+        seen = await self._engine.lifetime.get(binding_id)
+        return json_answer(200, BindingList([view(seen.binding, seen.now)]))
+
+    async def extend(self, call: Call, asked: Extend) -> Answer:
+        """Adds days of 24 hours to a live binding, up to 180 days in all."""
+        once = call.once
+        if once is None:
+            return _shown(await self._engine.lifetime.extend(_id(call), asked.days))
+
+        async def keep(connection: Connection, seen: Seen) -> None:
+            await _keep(once, connection, seen)
+
+        seen = await self._engine.lifetime.extend(_id(call), asked.days, keep)
+        return _shown(seen, kept=True)
+
+    async def release(self, call: Call, asked: Release) -> Answer:
+        """Ends a live binding now; of a released one nothing changes."""
+        return _shown(await self._engine.lifetime.release(_id(call), asked.reason))
+
+    def _read(self, item: msgspec.Raw) -> Order | Result:
+        try:
+            order = self._engine.binder.check(decode(_REQUEST, item))
+        except Refused as refused:
+            order = refused.refusal
+        return order if isinstance(order, Order) else _refused(order)
+
+    async def _bind_some(self, results: "list[Result | Order]", positions: Sequence[int]) -> None:
+        """Puts results in place of the orders at these positions."""
+        orders = [order for n in positions if isinstance(order := results[n], Order)]
+        try:
+            async with self._batches:
+                outcomes = await self._engine.binder.bind_orders(orders)
+        except Exception as trouble:
+            status, error = item_error(of_trouble(trouble))
+            for n in positions:
+                results[n] = Result(status, error=error)
+            return
+        for n, outcome in zip(positions, outcomes, strict=True):
+            results[n] = _result(outcome)
+
+
+async def _keep(once: Once, connection: Connection, seen: Seen) -> None:
+    await once.keep(_shown(seen), connection)
+
+
+def view(binding: Binding, now: datetime) -> BindingView:
+    return BindingView(
+        binding.binding_id,
+        binding.merchant_id,
+        binding.order_id,
+        binding.host,
+        binding.extension,
+        number_of(binding),
+        binding.mode,
+        binding.state(now),
+        utc(binding.bound_at),
+        utc(binding.expires_at),
+    )
+
+
+def number_of(binding: Binding) -> str:
+    return format_number(VirtualNumber(host=Host(binding.host), extension=Extension(binding.extension)))
+
+
+def _shown(seen: Seen, *, kept: bool = False) -> Answer:
+    return json_answer(200, view(seen.binding, seen.now), kept=kept)
+
+
+def _result(outcome: Bound | Refusal) -> Result:
+    if isinstance(outcome, Refusal):
+        return _refused(outcome)
+    return Result(201 if outcome.created else 200, view(outcome.binding, outcome.now))
+
+
+def _refused(refusal: Refusal) -> Result:
+    status, error = item_error(refusal)
+    return Result(status, error=error)
+
+
+def _id(call: Call) -> UUID:
+    """Raises Refused (binding_not_found): what is no id names no binding."""
+    try:
+        return UUID(call.named("binding_id"))
+    except ValueError:
+        raise Refused(Code.BINDING_NOT_FOUND, "no binding has such an id") from None
+
+
+def _chunks(positions: list[int]) -> list[list[int]]:
+    return [positions[at : at + MOST_IN_STATEMENT] for at in range(0, len(positions), MOST_IN_STATEMENT)]

@@ -1,0 +1,100 @@
+"""What callers send, decoded and validated in one pass; what is wrong is told by field, and never quoted."""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from vnum.model.refusals import Code, Refused
+
+T = TypeVar("T")
+
+MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_PLACED: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>[^`]*)`)?", re.DOTALL)
+_UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+_HARMLESS: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
+_STEP: Final = re.compile(r"\w+", re.ASCII)
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of requests that take neither body nor query."""
+
+
+def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    """Raises Refused (invalid_request)."""
+    try:
+        return decoder.decode(body)
+    except MALFORMED as error:
+        raise Refused(Code.INVALID_REQUEST, explain(error, decoder.type)) from None
+
+
+def read_query(query: Mapping[str, str], kind: type[T]) -> T:
+    """The query parameters as a struct. Raises Refused (invalid_request)."""
+    try:
+        for text in query.values():
+            text.encode()  # bytes that are no UTF-8 come as lone surrogates
+        return msgspec.convert(dict(query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refused(Code.INVALID_REQUEST, explain(error, kind)) from None
+    except UnicodeEncodeError:
+        raise Refused(Code.INVALID_REQUEST, "a query parameter is not UTF-8") from None
+
+
+def storable(text: str) -> bool:
+    """Whether a text out of a path can be a name at all."""
+    return text.isprintable() and len(text) <= 64
+
+
+def explain(error: Exception, kind: Any) -> str:
+    """`field: what is wrong with it`, in msgspec's words, less any value that was sent."""
+    if isinstance(error, UnicodeDecodeError):
+        return "the text is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "the JSON is nested too deeply"
+    match = _PLACED.fullmatch(str(error))
+    assert match is not None
+    what, where = match["what"], match["where"]
+    if what.startswith("Invalid enum value"):
+        what = f"must be one of {', '.join(_choices(kind, tuple(_STEP.findall(where or ''))))}"
+    elif unknown := _UNKNOWN_FIELD.fullmatch(what):
+        name = unknown["name"] if _HARMLESS.fullmatch(unknown["name"]) else "of another name"
+        what = f"there is no field {name}"
+    return f"{where}: {what}" if where else what
+
+
+@cache
+def _choices(kind: Any, path: tuple[str, ...]) -> list[str]:
+    """The values allowed at a path such as ("items", "0", "state") of a type."""
+    return [str(value) for value in _values(_at(inspect.type_info(kind), path))]
+
+
+def _at(info: inspect.Type, path: tuple[str, ...]) -> inspect.Type:
+    for step in path:
+        for part in _parts(info):
+            if isinstance(part, inspect.StructType):
+                fields = {field.encode_name: field.type for field in part.fields}
+                info = fields.get(step, info)
+            elif isinstance(part, inspect.ListType):
+                info = part.item_type
+    return info
+
+
+def _values(info: inspect.Type) -> list[object]:
+    values: list[object] = []
+    for part in _parts(info):
+        if isinstance(part, inspect.EnumType):
+            values += [member.value for member in part.cls if isinstance(member, Enum)]
+        elif isinstance(part, inspect.LiteralType):
+            values += part.values
+    return values
+
+
+def _parts(info: inspect.Type) -> tuple[inspect.Type, ...]:
+    if isinstance(info, inspect.Metadata):
+        return _parts(info.type)
+    return info.types if isinstance(info, inspect.UnionType) else (info,)

@@ -1,0 +1,48 @@
+"""Hosts and the pool: for operators."""
+
+import msgspec
+
+from vnum.api.answers import Answer, json_answer
+from vnum.api.auth import ADMINS
+from vnum.api.bodies import Nothing
+from vnum.api.endpoint import Call, Endpoint
+from vnum.engine import Engine
+from vnum.model.hosts import Host, HostState
+from vnum.service.hosts import NewHost
+
+
+class HostChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    state: HostState
+
+
+class HostList(msgspec.Struct, frozen=True):
+    hosts: list[Host]
+
+
+class Hosts:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("POST", "/v1/hosts", ADMINS, self.add, NewHost),
+            Endpoint("GET", "/v1/hosts", ADMINS, self.list),
+            Endpoint("PATCH", "/v1/hosts/{host}", ADMINS, self.change, HostChange),
+            Endpoint("GET", "/v1/pool", ADMINS, self.pool),
+        ]
+
+    async def add(self, call: Call, new: NewHost) -> Answer:
+        """Registers a host number; 201."""
+        return json_answer(201, await self._engine.hosts.add(new))
+
+    async def list(self, call: Call, asked: Nothing) -> Answer:
+        """Every host with its state."""
+        return json_answer(200, HostList(await self._engine.hosts.list()))
+
+    async def change(self, call: Call, change: HostChange) -> Answer:
+        """active, draining (no bind), locked (no bind, no extend), retired (only without live bindings)."""
+        return json_answer(200, await self._engine.hosts.set_state(call.named("host"), change.state))
+
+    async def pool(self, call: Call, asked: Nothing) -> Answer:
+        """Per host and city: free, bound, quarantined, capacity, and the days left at the past week's pace."""
+        return json_answer(200, await self._engine.care.use())

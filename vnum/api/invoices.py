@@ -1,0 +1,157 @@
+"""Invoices: close a month, look at its invoices, and take them home as files."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+import structlog
+from aiohttp import hdrs, web
+
+from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.auth import FINANCE
+from vnum.api.bodies import Nothing, storable
+from vnum.api.endpoint import Call, Endpoint
+from vnum.engine import Engine
+from vnum.finance import InvoiceNotFound, OneInvoice, invoice_head, plain, two_places
+from vnum.model.refusals import Code, Refused
+from vnum.service.bind import Name
+from vnum.service.invoices import PAGE, Format, Selection
+
+log = structlog.get_logger()
+
+Month = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)", description="A month, as 2026-10")]
+
+READER_S: Final = 60.0
+"""How long a reader may take for one piece of a file."""
+
+_TYPES: Final = {Format.CSV: "text/csv; charset=utf-8", Format.JSON: "application/json"}
+
+
+class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """merchant_id left out = all merchants."""
+
+    period: Month
+    merchant_id: Name | None = None
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True):
+    """merchants, invoices: of the period so far. The sums (CNY) are over the invoices made by this very close."""
+
+    period: str
+    merchants: int
+    invoices: int
+    invoices_made: int
+    total_exact: str
+    amount_due: str
+    closed_at: datetime
+
+
+class InvoiceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`after` = the number of the last invoice of the page before."""
+
+    period: Month | None = None
+    merchant_id: Name | None = None
+    after: Name | None = None
+
+
+class InvoiceList(msgspec.Struct, frozen=True, omit_defaults=True):
+    invoices: list[dict[str, object]]
+    next: str | None = None
+
+
+class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: Format
+
+
+class PeriodExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    period: Month
+    format: Format
+
+
+class Invoices:
+    def __init__(self, engine: Engine) -> None:
+        self._invoices = engine.invoices
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("POST", "/v1/invoices/close", FINANCE, self.close, Close),
+            Endpoint("GET", "/v1/invoices", FINANCE, self.list, InvoiceQuery),
+            Endpoint("GET", "/v1/invoices/export", FINANCE, self.export_period, PeriodExport),
+            Endpoint("GET", "/v1/invoices/{invoice_id}", FINANCE, self.get),
+            Endpoint("GET", "/v1/invoices/{invoice_id}/export", FINANCE, self.export, Export),
+        ]
+
+    async def close(self, call: Call, asked: Close) -> Answer:
+        """Closes a month once; a repeat changes nothing."""
+        if call.caller.merchants is not None:
+            raise Refused(Code.FORBIDDEN, "a key that is tied to merchants may not close a month")
+        report = await self._invoices.close(asked.period, asked.merchant_id)
+        closed = Closed(
+            period=str(report.period),
+            merchants=report.merchants,
+            invoices=report.invoices,
+            invoices_made=report.invoices_made,
+            total_exact=plain(report.total_exact),
+            amount_due=two_places(report.amount_due),
+            closed_at=utc(report.closed_at),
+        )
+        return json_answer(200, closed)
+
+    async def list(self, call: Call, asked: InvoiceQuery) -> Answer:
+        """Up to 1,000 at a time, by period and merchant."""
+        found = await self._invoices.page(
+            period=asked.period, merchant_id=asked.merchant_id, tie=call.caller.merchants, after=asked.after
+        )
+        more = found[-1].number if len(found) == PAGE else None
+        return json_answer(200, InvoiceList([invoice_head(invoice) for invoice in found], more))
+
+    async def get(self, call: Call, asked: Nothing) -> Answer:
+        """One invoice with its lines; the details are in its exports."""
+        return json_answer(200, invoice_head(await self._invoices.get(_number(call), call.caller.merchants)))
+
+    async def export(self, call: Call, asked: Export) -> web.StreamResponse:
+        """One invoice with every detail row."""
+        invoice = await self._invoices.get(_number(call), call.caller.merchants)
+        return await self._send(call, OneInvoice(number=invoice.number), asked.format, f"invoice-{invoice.number}")
+
+    async def export_period(self, call: Call, asked: PeriodExport) -> web.StreamResponse:
+        """All merchants of a month in one file."""
+        selection = await self._invoices.of_period(asked.period, call.caller.merchants)
+        return await self._send(call, selection, asked.format, f"invoices-{asked.period}")
+
+    async def _send(self, call: Call, selection: Selection, form: Format, name: str) -> web.StreamResponse:
+        """The head goes out with the first piece, so that what is wrong from the start is a problem, not a file."""
+        async with aclosing(self._invoices.export(selection, form)) as pieces:
+            first = await anext(pieces, b"")
+            response = web.StreamResponse()
+            response.headers[hdrs.CONTENT_TYPE] = _TYPES[form]
+            response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}.{form}"'
+            await response.prepare(call.request)
+            try:
+                await _write(response, first, pieces)
+            except Exception as trouble:
+                log.warning("export_broken_off", trouble=type(trouble).__name__)
+                if call.request.transport is not None:
+                    call.request.transport.abort()  # without its end, nobody takes the file for whole
+            return response
+
+
+async def _write(response: web.StreamResponse, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+    """Raises TimeoutError when the reader stops: it holds a connection to PostgreSQL and a snapshot meanwhile."""
+    async with asyncio.timeout(READER_S):
+        await response.write(first)
+    async for piece in rest:
+        async with asyncio.timeout(READER_S):
+            await response.write(piece)
+    await response.write_eof()
+
+
+def _number(call: Call) -> str:
+    """Raises InvoiceNotFound."""
+    number = call.named("invoice_id")
+    if not storable(number):
+        raise InvoiceNotFound("no invoice has such a number")
+    return number

@@ -1,0 +1,58 @@
+"""Merchants: who pays."""
+
+import msgspec
+
+from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.auth import PLATFORMS
+from vnum.api.bodies import storable
+from vnum.api.endpoint import Call, Endpoint
+from vnum.engine import Engine
+from vnum.model.refusals import Code, Refused
+from vnum.service.bind import Name
+from vnum.service.merchants import PAGE, Merchant, MerchantChange, NewMerchant
+
+
+class MerchantQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`after` = the last merchant_id of the page before."""
+
+    after: Name | None = None
+
+
+class MerchantList(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`next` = what to send as `after` for more."""
+
+    merchants: list[Merchant]
+    next: str | None = None
+
+
+class Merchants:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("POST", "/v1/merchants", PLATFORMS, self.add, NewMerchant),
+            Endpoint("GET", "/v1/merchants", PLATFORMS, self.list, MerchantQuery),
+            Endpoint("PATCH", "/v1/merchants/{merchant_id}", PLATFORMS, self.change, MerchantChange),
+        ]
+
+    async def add(self, call: Call, new: NewMerchant) -> Answer:
+        """Registers a merchant; 201."""
+        return json_answer(201, _shown(await self._engine.merchants.add(new)))
+
+    async def list(self, call: Call, asked: MerchantQuery) -> Answer:
+        """Up to 1,000 at a time, by id."""
+        found = [_shown(merchant) for merchant in await self._engine.merchants.page(asked.after or "")]
+        more = found[-1].merchant_id if len(found) == PAGE else None
+        return json_answer(200, MerchantList(found, more))
+
+    async def change(self, call: Call, change: MerchantChange) -> Answer:
+        """What is left out stays as it is."""
+        merchant_id = call.named("merchant_id")
+        if not storable(merchant_id):
+            raise Refused(Code.MERCHANT_NOT_FOUND, "no merchant has such an id")
+        return json_answer(200, _shown(await self._engine.merchants.change(merchant_id, change)))
+
+
+def _shown(merchant: Merchant) -> Merchant:
+    return msgspec.structs.replace(merchant, created_at=utc(merchant.created_at))

@@ -1,0 +1,127 @@
+"""`vnum serve`: the API, with as many workers as asked for on one port."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import click
+from rich.table import Table
+
+from vnum.api.server import serve as serve_api
+from vnum.cli.session import bring_up, command, console, parts, servers
+from vnum.engine import Engine, open_engine
+from vnum.servers import Endpoints
+from vnum.service.keys import Role
+from vnum.settings import Settings
+from vnum.vault import open_key_file
+
+BACKLOG = 1024
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--demo", is_flag=True, help="Print a key of each role, good until the server stops.")
+@click.option("--inherited", type=int, hidden=True, help="A worker: the listening socket it was given.")
+@command
+async def serve(workers: int, inherited: int | None, *, demo: bool) -> None:
+    """Start the API (VNUM_HOST, VNUM_PORT) and, unless the settings name others, its servers. Stop it with Ctrl-C."""
+    async with servers(level="info") as (settings, endpoints):
+        if inherited is not None:
+            await _worker(settings, endpoints, socket.socket(fileno=inherited))
+            return
+        await bring_up(settings, endpoints)
+        open_key_file(settings.key_file, may_make=settings.embedded)
+        with _listen(settings) as listening:
+            async with open_engine(parts(settings, endpoints)) as engine, _demo_keys(engine, wanted=demo):
+                _announce(settings, endpoints, workers)
+                with _children(workers - 1, listening, settings, endpoints):
+                    async with serve_api(engine, settings.host, settings.port, sock=listening):
+                        await _until_stopped()
+
+
+async def _worker(settings: Settings, endpoints: Endpoints, listening: socket.socket) -> None:
+    """One of several; it stops with its parent, whose end closes its standard input."""
+    async with (
+        open_engine(parts(settings, endpoints)) as engine,
+        serve_api(engine, settings.host, settings.port, sock=listening),
+    ):
+        asyncio.get_running_loop().add_reader(sys.stdin, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        await _until_stopped()
+
+
+async def _until_stopped() -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=BACKLOG)
+    except OSError as trouble:
+        raise click.ClickException(
+            f"cannot listen on {settings.host}:{settings.port}: {trouble.strerror}; set VNUM_PORT to a free one"
+        ) from trouble
+
+
+class _children:  # noqa: N801 - a context manager
+    """The other workers, with the servers' addresses in their environment."""
+
+    def __init__(self, count: int, listening: socket.socket, settings: Settings, endpoints: Endpoints) -> None:
+        self._count = count
+        self._fd = listening.fileno()
+        self._environment = os.environ | {
+            "VNUM_POSTGRES_DSN": endpoints.postgres_dsn,
+            "VNUM_REDIS_URL": endpoints.redis_url,
+            "VNUM_MASTER_KEY_FILE": str(settings.key_file),
+        }
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> None:
+        arguments = [sys.executable, "-m", "vnum.cli", "serve", "--inherited", str(self._fd)]
+        for _ in range(self._count):
+            self._running.append(
+                subprocess.Popen(  # noqa: S603 - ourselves
+                    arguments, env=self._environment, stdin=subprocess.PIPE, pass_fds=[self._fd]
+                )
+            )
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._running:
+            child.terminate()
+        for child in self._running:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=15)
+            child.kill()
+
+
+@asynccontextmanager
+async def _demo_keys(engine: Engine, *, wanted: bool) -> AsyncIterator[None]:
+    """A key of each role, printed once and revoked at the end."""
+    if not wanted:
+        yield
+        return
+    made = {role: await engine.keys.make(role) for role in Role}
+    table = Table(title="demo keys: shown this once, good until this server stops")
+    table.add_column("role")
+    table.add_column("Authorization: Bearer", no_wrap=True)
+    for role, key in made.items():
+        table.add_row(role, key.text)
+    console.print(table)
+    try:
+        yield
+    finally:
+        for key in made.values():
+            await engine.keys.revoke(key.key_id)
+
+
+def _announce(settings: Settings, endpoints: Endpoints, workers: int) -> None:
+    console.print(f"PostgreSQL  {endpoints.postgres_source}", highlight=False, soft_wrap=True)
+    console.print(f"Redis       {endpoints.redis_source}", highlight=False, soft_wrap=True)
+    console.print(f"http://{settings.host}:{settings.port}  ({workers} workers); Ctrl-C stops it", highlight=False)
