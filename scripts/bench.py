@@ -24,6 +24,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from vnum.cli.session import set_up_logs
 from vnum.engine import Engine, Parts, open_engine
 from vnum.model.hosts import Host
 from vnum.model.ids import new_id
@@ -36,6 +37,7 @@ from vnum.service.merchants import NewMerchant
 from vnum.store.migrate import migrate
 
 CONNECTIONS = 8
+CALLERS = 64
 HOSTS = 40
 MERCHANTS = 20
 RUNS = 5
@@ -142,6 +144,22 @@ def lanes(batches: Sequence[Sequence[BindRequest]], engine: Engine) -> Work:
     return work
 
 
+def singly(count: int, engine: Engine) -> Work:
+    """Callers that each bind one order after the other; group commit puts those of a moment into one statement."""
+    each = [requests(count // CALLERS) for _ in range(CALLERS)]
+
+    async def caller(mine: Sequence[BindRequest]) -> int:
+        outcomes = [await engine.binder.bind_one(request) for request in mine]
+        return sum(isinstance(outcome, Bound) and outcome.created for outcome in outcomes)
+
+    async def work() -> int:
+        bound = sum(await asyncio.gather(*map(caller, each)))
+        assert bound == sum(map(len, each)), "every order is bound"
+        return bound
+
+    return work
+
+
 def bare(pool: asyncpg.Pool, count: int, size: int) -> Work:
     """Statements of the same shape with everything prepared beforehand."""
     now = datetime.now(UTC)
@@ -178,7 +196,7 @@ def _bare_columns(now: datetime, size: int) -> list[list[object]]:
 
 
 @asynccontextmanager
-async def engine_on(endpoints: Endpoints, folder: Path, hosts: int = HOSTS):  # noqa: ANN201
+async def engine_on(endpoints: Endpoints, folder: Path, hosts: int = HOSTS):
     """A fresh schema with merchants and hosts."""
     schema = f"bench_{secrets.token_hex(4)}"
     await migrate(endpoints.postgres_admin_dsn, schema)
@@ -202,16 +220,17 @@ async def engine_on(endpoints: Endpoints, folder: Path, hosts: int = HOSTS):  # 
 
 
 async def bench_bindings(endpoints: Endpoints, folder: Path, count: int) -> list[Row]:
-    rows = []
-    for size, total in ((1, count // 5), (100, count)):
-        async with engine_on(endpoints, folder) as engine, engine_on(endpoints, folder, hosts=1) as other:
-            name = "durable bindings, one a statement" if size == 1 else f"durable bindings, batches of {size}"
-            rates = await in_turn(
-                lambda: lanes([requests(size) for _ in range(total // size)], engine),  # noqa: B023
-                lambda: bare(other.database, total, size),  # noqa: B023
-            )
-            rows.append(compared(name, rates, f"bare SQL on {CONNECTIONS} connections", 0.5))
-    return rows
+    peer = f"bare SQL on {CONNECTIONS} connections"
+    async with engine_on(endpoints, folder) as engine, engine_on(endpoints, folder, hosts=1) as other:
+        single = await in_turn(lambda: singly(count // 2, engine), lambda: bare(other.database, count // 4, 1))
+        batches = await in_turn(
+            lambda: lanes([requests(100) for _ in range(count // 100)], engine),
+            lambda: bare(other.database, count, 100),
+        )
+    return [
+        compared(f"durable bindings, one a request, {CALLERS} callers", single, f"{peer}, one a statement", 0.5),
+        compared("durable bindings, batches of 100", batches, f"{peer}, 100 a statement", 0.5),
+    ]
 
 
 async def bench_occupancy(endpoints: Endpoints, folder: Path, count: int) -> Row:
@@ -248,7 +267,7 @@ async def _fill(engine: Engine, share: float) -> None:
 
 
 async def bench_memory(endpoints: Endpoints, folder: Path, slots: int) -> list[Row]:
-    """All slots of enough hosts taken and moved to their day through the pool's own scripts; and the rebuild of them."""
+    """All slots of enough hosts taken and moved by the pool's own scripts; and the rebuild of as many."""
     hosts = -(-slots // 9_999)
     async with engine_on(endpoints, folder, hosts=hosts) as engine:
         now = datetime.now(UTC)
@@ -326,23 +345,29 @@ def show(rows: Sequence[Row]) -> None:
     Console().print(table)
 
 
-async def main(out: Path, scale: float) -> None:
+async def measure(scale: float) -> tuple[list[Row], dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="vnum-bench-") as name:
         folder = Path(name)
         async with open_servers(folder) as endpoints:
             rows = await bench_bindings(endpoints, folder, int(10_000 * scale))
             rows.append(await bench_occupancy(endpoints, folder, int(4_000 * scale)))
             rows += await bench_memory(endpoints, folder, int(1_000_000 * scale))
-            servers = {"postgres": endpoints.postgres_source.partition(":")[0], "redis": endpoints.redis_source.partition(":")[0]}
-    report = {"machine": machine(), "servers": servers, "rows": rows}
-    out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    show(rows)
-    print(f"written to {out}")
+            sources = {"postgres": endpoints.postgres_source, "redis": endpoints.redis_source}
+    return rows, {server: source.partition(":")[0] for server, source in sources.items()}
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     parser.add_argument("--scale", type=float, default=1.0, help="1 = the figures of the README; less = quicker")
     arguments = parser.parse_args()
-    uvloop.run(main(arguments.out, arguments.scale))
+    set_up_logs("warning")
+    rows, servers = uvloop.run(measure(arguments.scale))
+    report = {"machine": machine(), "servers": servers, "rows": rows}
+    arguments.out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    show(rows)
+    print(f"written to {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -35,8 +35,14 @@ class Caller:
         if show:
             sent = "" if body is None else f" {json.dumps(body, ensure_ascii=False)}"
             print(f"{role}> {method} {path}{sent}")
-            print(f"{response.status} {text.strip()}\n")
+            print(f"{response.status} {_shortened(text.strip())}\n")
         return json.loads(text) if response.content_type.endswith("json") else text
+
+
+def _shortened(text: str) -> str:
+    """Of a long file the first three lines and the last."""
+    lines = text.splitlines()
+    return text if len(lines) < 6 else "\n".join([*lines[:3], f"... {len(lines) - 4} more ...", lines[-1]])
 
 
 async def tell(caller: Caller, clock: ManualClock) -> None:

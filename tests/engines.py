@@ -12,13 +12,15 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
-from vnum.engine import Engine, Parts, open_engine
+from vnum.engine import Engine, Parts, assemble, open_engine
 from vnum.model.bindings import Binding
 from vnum.model.hosts import Host
 from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Refusal
+from vnum.pool.redis_pool import RedisPool
 from vnum.servers import Endpoints
 from vnum.service.bind import BindRequest, Bound, Outcome
 from vnum.service.clock import ManualClock
@@ -113,6 +115,14 @@ class World:
 
     async def count(self, query: str, *args: object) -> int:
         return int(await self.owner.fetchval(f"SELECT count(*) FROM {query}", *args))
+
+
+def on_pool(world: World, pool: RedisPool, **changed: Any) -> World:
+    """The same world with another pool (and other parts), and nothing remembered of the hosts."""
+    parts = msgspec.structs.replace(world.parts, **changed)
+    database = world.engine.database
+    engine = assemble(parts, database, database, pool, world.engine.vault, world.clock)
+    return World(engine, world.owner, world.clock, parts)
 
 
 def slot_of(binding: Binding) -> tuple[str, str]:

@@ -4,7 +4,7 @@ It shares no rule with the engine: quarantines, owners and reasons are worked ou
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -25,22 +25,6 @@ class Terms:
     max_live: int | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Lease:
-    """One binding as it was answered."""
-
-    binding_id: UUID
-    order: str
-    phone: int
-    slot: Slot
-    bound_at: datetime
-    ended_at: datetime
-    released: bool = False
-
-    def live(self, now: datetime) -> bool:
-        return self.bound_at <= now < self.ended_at
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What an order asked for."""
@@ -50,6 +34,29 @@ class Wanted:
     city: str | None = None
     strict: bool = False
     ttl_days: int = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Lease:
+    """One binding as it was answered."""
+
+    binding_id: UUID
+    wanted: Wanted
+    slot: Slot
+    bound_at: datetime
+    ended_at: datetime
+    released: bool = False
+
+    @property
+    def order(self) -> str:
+        return self.wanted.order
+
+    @property
+    def phone(self) -> int:
+        return self.wanted.phone
+
+    def live(self, now: datetime) -> bool:
+        return self.bound_at <= now < self.ended_at
 
 
 @dataclass(slots=True)
@@ -74,8 +81,7 @@ class Auditor:
         assert binding.expires_at == binding.ended_at == now + wanted.ttl_days * DAY
         lease = Lease(
             binding_id=binding.binding_id,
-            order=wanted.order,
-            phone=wanted.phone,
+            wanted=wanted,
             slot=slot,
             bound_at=now,
             ended_at=binding.ended_at,
@@ -165,9 +171,6 @@ class Auditor:
         """None = never free again."""
         days = self.hosts[lease.slot[0]].quarantine_days
         return None if days is None else lease.ended_at + days * DAY
-
-    def copy_of(self, lease: Lease) -> Lease:
-        return replace(lease)
 
     def _held(self, hosts: list[str], now: datetime) -> list[Lease]:
         return [lease for slot, lease in self.of_slot.items() if slot[0] in hosts and not self._over(lease, now)]

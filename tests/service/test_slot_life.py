@@ -1,6 +1,7 @@
 """A slot's life against a model (design sections 2 and 3): any order of events, Redis lying, PostgreSQL failing."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,7 +20,7 @@ from vnum.service.clock import ManualClock
 from vnum.store import bindings as stored
 
 FULL = settings(
-    max_examples=60,
+    max_examples=int(os.environ.get("SOAK", "60")),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

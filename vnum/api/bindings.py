@@ -18,8 +18,7 @@ from vnum.engine import Engine
 from vnum.model.bindings import Binding, Mode, State
 from vnum.model.numbers import Extension, Host, VirtualNumber, format_number
 from vnum.model.refusals import Code, Refusal, Refused
-from vnum.service.bind import BindRequest, Bound, Name, Order, Outcome, Text
-from vnum.service.group import Group
+from vnum.service.bind import BindRequest, Bound, Name, Order, Text
 from vnum.service.labels import Reader
 from vnum.service.lifetime import Seen
 from vnum.store.database import Connection
@@ -86,7 +85,6 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Bindings:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._binds: Group[Order, Outcome] = Group(engine.binder.bind_orders, max_batch=MOST_IN_STATEMENT, lanes=LANES)
         self._batches = asyncio.Semaphore(LANES)
 
     def endpoints(self) -> list[Endpoint]:
@@ -101,8 +99,7 @@ class Bindings:
 
     async def bind(self, call: Call, request: BindRequest) -> Answer:
         """201 with a new binding, or 200 with the live one of the same order and phone."""
-        order = self._engine.binder.check(request)
-        outcome = await self._binds.submit(order) if isinstance(order, Order) else order
+        outcome = await self._engine.binder.bind_one(request)
         if isinstance(outcome, Refusal):
             raise Refused(outcome.code, outcome.detail, outcome.reason)
         return json_answer(201 if outcome.created else 200, view(outcome.binding, outcome.now))

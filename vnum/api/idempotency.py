@@ -88,8 +88,7 @@ class Repeats:
 
     async def answer(self, once: Once, run: Callable[[], Awaitable[Answer]]) -> Answer:
         """What was answered before, or what `run` answers now."""
-        lock = self._locks.setdefault((once.scope, once.key), asyncio.Lock())
-        async with lock:
+        async with self._lock_of(once):
             before = await once.kept()
             if before is not None and not before.fresh:
                 return before
@@ -102,6 +101,9 @@ class Repeats:
                 assert kept is not None, "it stands for 24 hours"
                 return answer if kept.fresh else kept
             return answer
+
+    def _lock_of(self, once: Once) -> asyncio.Lock:
+        return self._locks.setdefault((once.scope, once.key), asyncio.Lock())
 
 
 async def _run(run: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -34,8 +34,8 @@ async def close_(period: str, merchant_id: str | None) -> None:
                 progress=lambda done, of: progress.update(task, completed=done, total=of),
             )
     click.echo(
-        f"{report.period}: {report.invoices} invoices of {report.merchants} merchants, {report.invoices_made} made now, "
-        f"{plain(report.total_exact)} CNY exact, {plain(report.amount_due)} CNY due"
+        f"{report.period}: {report.invoices} invoices of {report.merchants} merchants, "
+        f"{report.invoices_made} made now: {plain(report.total_exact)} CNY exact, {plain(report.amount_due)} CNY due"
     )
 
 

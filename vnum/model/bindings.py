@@ -56,9 +56,9 @@ def extend(binding: Binding, days: int, now: datetime) -> datetime | Refusal:
         return ended(binding, now)
     expires_at = binding.expires_at + life(days)
     if expires_at - binding.bound_at > MAX_LIFE:
+        left = MAX_LIFE - (binding.expires_at - binding.bound_at)
         return Refusal(
-            code=Code.EXTEND_LIMIT,
-            detail=f"a binding lives at most 180 days in all; it has {(MAX_LIFE - (binding.expires_at - binding.bound_at)).days} left",
+            code=Code.EXTEND_LIMIT, detail=f"a binding lives at most 180 days in all; {left.days} may be added"
         )
     return expires_at
 
@@ -80,5 +80,5 @@ def ended(binding: Binding, now: datetime) -> Refusal:
         return Refusal(code=Code.BINDING_RELEASED, detail=f"the binding was released at {binding.ended_at:%FT%TZ}")
     return Refusal(
         code=Code.BINDING_EXPIRED,
-        detail=f"the binding expired at {binding.ended_at:%FT%TZ}; a lapsed number is never revived, bind the order again",
+        detail=f"the binding expired at {binding.ended_at:%FT%TZ} and is never revived; bind the order again",
     )

@@ -16,9 +16,14 @@ _RANDOM = (1 << 62) - 1
 
 def new_id(cell: int, instant: datetime, randomness: bytes) -> UUID:
     """48 bits of milliseconds, version, 12 bits of cell, variant, 62 random bits."""
-    milliseconds = (instant - EPOCH) // _MILLISECOND
-    noise = int.from_bytes(randomness, "big") & _RANDOM
-    return UUID(int=milliseconds << 80 | _VERSION | cell << 64 | _VARIANT | noise)
+    return new_ids(cell, instant, randomness)[0]
+
+
+def new_ids(cell: int, instant: datetime, randomness: bytes) -> list[UUID]:
+    """An id for every RANDOM_BYTES of `randomness`."""
+    base = (instant - EPOCH) // _MILLISECOND << 80 | _VERSION | cell << 64 | _VARIANT
+    noise = (randomness[at : at + RANDOM_BYTES] for at in range(0, len(randomness), RANDOM_BYTES))
+    return [UUID(int=base | int.from_bytes(bits, "big") & _RANDOM) for bits in noise]
 
 
 def cell_in(identifier: UUID) -> int:

@@ -1,4 +1,4 @@
-"""Reads the two input files. What can not be used is reported with its line and kept aside; nothing is lost silently."""
+"""Reads the two input files. A row that can not be used is kept aside with its line and the reason."""
 
 import csv
 import re

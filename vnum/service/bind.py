@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from os import urandom
 from typing import Annotated
@@ -14,22 +15,28 @@ from asyncpg import PostgresError, Record
 
 from vnum.model.bindings import MAX_TTL_DAYS, Binding, Mode, life
 from vnum.model.cells import cell_of
-from vnum.model.ids import RANDOM_BYTES, new_id
+from vnum.model.hosts import Host
+from vnum.model.ids import RANDOM_BYTES, new_ids
 from vnum.model.orders import BINDABLE, OrderStatus
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.care import Care
 from vnum.service.clock import Clock
+from vnum.service.group import Group
 from vnum.service.registry import Registry
 from vnum.service.supply import Offer, Supply, Wish
 from vnum.service.write import Verdict, Writer
 from vnum.store import bindings as stored
-from vnum.store.bindings import Row
+from vnum.store.bindings import Row, Terms
 from vnum.store.database import LOST, Database
 from vnum.vault import Vault
 from vnum.vault.vault import short
 
 log = structlog.get_logger()
+
+MOST_IN_STATEMENT = 200
+LANES = 4
+"""Statements that a cell's single requests are written by at a time."""
 
 ATTEMPTS = 6
 """How often an order is tried on another slot; the last time on slots read from PostgreSQL itself."""
@@ -104,6 +111,7 @@ class Binder:
         self._clock = clock
         self._cells = cells
         self._writer = Writer(database, vault.key_id)
+        self._groups: dict[int, Group[Order, Outcome]] = {}
 
     def check(self, request: BindRequest) -> Order | Refusal:
         """The request as an order that may be bound, or why not. A phone is named in no refusal."""
@@ -141,6 +149,16 @@ class Binder:
 
     def cell_of(self, order: Order) -> int:
         return cell_of(self._cells, order.merchant_id, order.order_id)
+
+    async def bind_one(self, request: BindRequest) -> Outcome:
+        """As `bind`, in one statement with the other requests of this moment and cell. Raises Refused (overloaded)."""
+        order = self.check(request)
+        if isinstance(order, Refusal):
+            return order
+        cell = self.cell_of(order)
+        if cell not in self._groups:
+            self._groups[cell] = Group(partial(self._bind_in, cell), max_batch=MOST_IN_STATEMENT, lanes=LANES)
+        return await self._groups[cell].submit(order)
 
     async def bind(self, requests: Sequence[BindRequest]) -> list[Outcome]:
         """One outcome a request, in order; one failure does not fail the rest."""
@@ -265,10 +283,10 @@ class Binder:
 
     def _rows(self, batch: "_Batch", offers: Sequence[tuple[int, Offer]]) -> list[Row]:
         """What is to be written, in the order of the offers."""
-        noise = urandom(RANDOM_BYTES * len(offers))
+        ids = new_ids(batch.cell, batch.now, urandom(RANDOM_BYTES * len(offers)))
         batch.rows = {
-            n: self._row(batch, batch.orders[n], offer, noise[at * RANDOM_BYTES : (at + 1) * RANDOM_BYTES])
-            for at, (n, offer) in enumerate(offers)
+            n: self._row(batch, batch.orders[n], offer, binding_id)
+            for (n, offer), binding_id in zip(offers, ids, strict=True)
         }
         return list(batch.rows.values())
 
@@ -288,7 +306,7 @@ class Binder:
             if verdict is not Verdict.UNKNOWN:
                 unused += (offer for _, offer in by_verdict[verdict])
         self._supply.lost(offer for _, offer in (*by_verdict[Verdict.UNKNOWN], *by_verdict[Verdict.ORDER_TAKEN]))
-        await self._supply.settle(batch.cell, ((offer, batch.rows[n].held_until) for n, offer in kept))
+        await self._supply.settle(batch.cell, ((offer, batch.rows[n].terms.held_until) for n, offer in kept))
         await self._supply.give_back(unused)
         if by_verdict[Verdict.SLOT_REFUSED]:
             await self._correct(batch, [offer for _, offer in by_verdict[Verdict.SLOT_REFUSED]])
@@ -308,9 +326,7 @@ class Binder:
         await self._supply.give_back(offer for offer in refused if until[offer] <= batch.now)
         await self._supply.settle(batch.cell, ((offer, end) for offer, end in until.items() if end > batch.now))
 
-    def _row(self, batch: "_Batch", order: Order, offer: Offer, noise: bytes) -> Row:
-        binding_id = new_id(batch.cell, batch.now, noise)
-        expires_at = batch.now + life(order.ttl_days)
+    def _row(self, batch: "_Batch", order: Order, offer: Offer, binding_id: UUID) -> Row:
         name = order.recipient_name
         return Row(
             binding_id,
@@ -318,18 +334,12 @@ class Binder:
             offer.extension,
             order.merchant_id,
             order.order_id,
-            expires_at,
-            offer.host.held_until(expires_at),
             order.holder,
             short(order.fingerprint),
-            order.mode,
-            order.wish.city,
-            order.wish.strict,
-            order.ttl_days,
-            order.order_status,
             self._vault.seal(order.phone, binding_id),
             order.fingerprint,
             None if name is None else self._vault.seal(name, binding_id, b"name"),
+            batch.terms(order, offer.host),
         )
 
     async def _file_waybills(self, batch: "_Batch") -> None:
@@ -364,6 +374,23 @@ class _Batch:
         self.records: dict[int, Record] = {}
         self.rows: dict[int, Row] = {}
         self.now: datetime
+        self._terms: dict[object, Terms] = {}
+
+    def terms(self, order: Order, host: Host) -> Terms:
+        """The same object for orders of the same terms at the same instant: it is sent once."""
+        key = (self.now, order.wish, order.mode, order.ttl_days, order.order_status, host.quarantine_days)
+        if key not in self._terms:
+            expires_at = self.now + life(order.ttl_days)
+            self._terms[key] = Terms(
+                order.mode,
+                order.wish.city,
+                order.wish.strict,
+                order.ttl_days,
+                order.order_status,
+                expires_at,
+                host.held_until(expires_at),
+            )
+        return self._terms[key]
 
     def refuse(self, positions: Iterable[int], refusal: Refusal) -> None:
         for n in positions:
@@ -452,8 +479,8 @@ def _binding(row: Row, now: datetime) -> Binding:
         order_id=row.order_id,
         host=row.host,
         extension=row.extension,
-        mode=Mode(row.mode),
+        mode=Mode(row.terms.mode),
         bound_at=now,
-        expires_at=row.expires_at,
-        ended_at=row.expires_at,
+        expires_at=row.terms.expires_at,
+        ended_at=row.terms.expires_at,
     )

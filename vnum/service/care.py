@@ -70,7 +70,7 @@ class Care:
         self._rolled_on = -1
 
     async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> int:
-        """Loads every host into Redis as PostgreSQL has it, while binding goes on; the number of hosts. Raises PoolDown."""
+        """Loads every host into Redis as PostgreSQL has it, while binding goes on. Raises PoolDown."""
         now = await clocks.peek(self._clock, self._database)
         await self._registry.refresh(force=True)
         hosts = [host for host in self._registry.all if host.state is not HostState.RETIRED]
@@ -103,7 +103,7 @@ class Care:
 
     async def use(self) -> PoolUse:
         """The pool as PostgreSQL has it, per host and city."""
-        records = await stored_hosts.occupancy(self._database, self._clock.simulated())
+        records = await stored_hosts.occupancy(self._database, await clocks.peek(self._clock, self._database))
         await self._registry.refresh(force=True)
         hosts = [
             _use(self._registry.known(row["host"]), row["bound"], row["quarantined"], row["bound_in_week"])

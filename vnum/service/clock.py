@@ -65,7 +65,7 @@ async def read(clock: Clock, database: Database, cell: int) -> datetime:
     return await clock.settle(server_now, highest)
 
 
-async def peek(clock: Clock, database: Database) -> datetime:
+async def peek(clock: Clock, database: Database, cell: int = 0) -> datetime:
     """The instant for what only reads: the leap guard does not apply."""
-    server_now, highest = await stored.now(database, 0, clock.simulated())
+    server_now, highest = await stored.now(database, cell, clock.simulated())
     return settle(server_now, highest)

@@ -10,7 +10,7 @@ from vnum.model.hosts import ExtCheck, Host, HostState
 from vnum.model.numbers import NumberError, Plan, parse_host
 from vnum.model.refusals import Code, Refused
 from vnum.service.bind import Name
-from vnum.service.clock import Clock
+from vnum.service.clock import Clock, peek
 from vnum.service.registry import Registry
 from vnum.store import hosts as stored
 from vnum.store.database import Database
@@ -71,28 +71,32 @@ class Hosts:
         if host is None:
             raise Refused(Code.HOST_NOT_FOUND, f"host {number} is not registered")
         if state is HostState.RETIRED and host.state is not HostState.RETIRED:
-            await self._empty(host)
-        await stored.set_state(self._database, host.host, state)
+            await self._retire(host)
+        else:
+            await stored.set_state(self._database, host.host, state)
         await self._registry.refresh(force=True)
         return self._registry.known(host.host)
 
-    async def _empty(self, host: Host) -> None:
+    async def _retire(self, host: Host) -> None:
         """Keeps new bindings out and waits for those under way, so that none is missed in the count."""
-        await stored.set_state(self._database, host.host, HostState.DRAINING)
+        drained = await stored.set_state(self._database, host.host, HostState.DRAINING)
         before = await stored.writers_open(self._database)
         try:
             await self._ended(before)
         except RetryError:
-            await stored.set_state(self._database, host.host, host.state)
+            await stored.set_state(self._database, host.host, host.state, drained)
             raise Refused(
                 Code.STORE_UNAVAILABLE, f"statements older than {WRITERS_S} s are still open; try again"
             ) from None
-        if live := await stored.live_on(self._database, host, self._clock.simulated()):
-            await stored.set_state(self._database, host.host, host.state)
+        now = await peek(self._clock, self._database, host.cell)
+        if live := await stored.live_on(self._database, host, now):
+            await stored.set_state(self._database, host.host, host.state, drained)
             raise Refused(
                 Code.HOST_IN_USE,
                 f"host {host.host} has {live} live bindings; set it to draining and retire it when they have ended",
             )
+        if await stored.set_state(self._database, host.host, HostState.RETIRED, drained) is None:
+            raise Refused(Code.HOST_IN_USE, f"the state of host {host.host} was changed meanwhile; look, and try again")
 
     @retry(
         retry=retry_if_result(bool),

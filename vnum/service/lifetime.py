@@ -91,7 +91,15 @@ class Lifetime:
             async with self._database.acquire() as connection, connection.transaction():
                 writer = writer_of(connection)
                 done = await stored.extend(
-                    connection, cell, extended.now, writer, was.binding_id, was.expires_at, expires_at, held_until
+                    connection,
+                    cell,
+                    extended.now,
+                    writer,
+                    was.binding_id,
+                    was.expires_at,
+                    expires_at,
+                    held_until,
+                    self._clock.simulated(),
                 )
                 if done and also is not None:
                     await also(connection, extended)

@@ -41,7 +41,7 @@ Small = Annotated[int, msgspec.Meta(ge=0, le=32767)]
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ended call, times with offset. answer_time absent = not connected. release_dir 0 platform, 1 caller, 2 callee."""
+    """One ended call, times with offset; no answer_time = not connected. release_dir 0 platform, 1 caller, 2 callee."""
 
     call_id: CallId
     host: Name

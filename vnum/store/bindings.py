@@ -13,6 +13,18 @@ from vnum.store.queries import queries
 SQL = queries("bindings")
 
 
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """What most rows of a batch have in common; fields in the order of the statement's arrays."""
+
+    mode: str
+    city: str | None
+    city_strict: bool
+    ttl_days: int
+    order_status: str
+    expires_at: datetime
+    held_until: datetime
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One binding to write; fields in the order of the statement's arrays."""
 
@@ -21,18 +33,12 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     extension: str
     merchant_id: str
     order_id: str
-    expires_at: datetime
-    held_until: datetime
     holder_order: int
     holder_recipient: int
-    mode: str
-    city: str | None
-    city_strict: bool
-    ttl_days: int
-    order_status: str
     recipient: bytes
     recipient_hash: bytes
     recipient_name: bytes | None
+    terms: Terms
 
 
 async def before_bind(
@@ -47,8 +53,14 @@ async def bind(
     connection: Connection, cell: int, now: datetime, writer: int, key_id: int, rows: Sequence[Row]
 ) -> dict[UUID, bool]:
     """Binding ids whose slot was written: True = bound, False = the order was bound by another meanwhile."""
-    columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
-    records = await connection.fetch(SQL["bind"], cell, now, writer, key_id, *map(list, columns))
+    *columns, terms = zip(*map(msgspec.structs.astuple, rows), strict=True)
+    distinct = {id(term): term for term in terms}
+    number = {key: n for n, key in enumerate(distinct, 1)}
+    columns += (
+        tuple(number[id(term)] for term in terms),
+        *zip(*map(msgspec.structs.astuple, distinct.values()), strict=True),
+    )
+    records = await connection.fetch(SQL["bind"], cell, now, writer, key_id, *columns)
     return {record["binding_id"]: record["bound"] for record in records}
 
 
@@ -105,10 +117,11 @@ async def extend(
     was: datetime,
     expires_at: datetime,
     held_until: datetime,
+    simulated: datetime | None,
 ) -> bool:
     """False = it is not live any more, its expiry is no longer `was`, or `now` lies in a closed month."""
     query = SQL["extend"]
-    found = await connection.fetchval(query, cell, now, writer, binding_id, was, expires_at, held_until)
+    found = await connection.fetchval(query, cell, now, writer, binding_id, was, expires_at, held_until, simulated)
     return found is not None
 
 

@@ -25,7 +25,7 @@ WRITERS = 64
 
 
 def is_data_error(trouble: BaseException) -> bool:
-    """SQLSTATE class 22 or 23, or a value that asyncpg can not encode: some row can not be stored, nothing was written."""
+    """SQLSTATE class 22 or 23, or a value that asyncpg can not encode: a row is bad, and nothing was written."""
     if isinstance(trouble, asyncpg.PostgresError):
         return (trouble.sqlstate or "")[:2] in {"22", "23"}
     return isinstance(trouble, asyncpg.InterfaceError) and isinstance(trouble, ValueError)

@@ -53,8 +53,10 @@ async def add(database: Database, host: Host, now: datetime | None) -> bool:
     return added is not None
 
 
-async def set_state(database: Database, number: str, state: HostState) -> None:
-    await database.execute(SQL["set_host_state"], number, state)
+async def set_state(database: Database, number: str, state: HostState, still: int | None = None) -> int | None:
+    """The new revision; None = its revision is no longer `still`, and nothing was changed."""
+    revision: int | None = await database.fetchval(SQL["set_host_state"], number, state, still)
+    return revision
 
 
 async def live_on(database: Database, host: Host, now: datetime | None, apart: Sequence[str] = ()) -> int:

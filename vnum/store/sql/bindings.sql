@@ -24,15 +24,16 @@ LEFT JOIN LATERAL (
 -- A slot still held, or last held by this order or recipient, does not come back; nor does an item
 -- whose merchant's month is closed at $2 (a stale clock), or whose host is not active. A slot whose
 -- order was bound by another meanwhile is noted in orphans by the same commit.
--- $1 cell, $2 now, $3 writer, $4 key id, then one array a column.
+-- $1 cell, $2 now, $3 writer, $4 key id, $5 to $15 an array a column; the last of them, term, says which of the terms
+-- ($16 to $22, an array a column too) a row has: most rows of a batch share theirs.
 WITH item AS MATERIALIZED (
-    SELECT i.*
-    FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
-                $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::bool[],
-                $17::smallint[], $18::text[], $19::bytea[], $20::bytea[], $21::bytea[])
-         AS i (binding_id, host, extension, merchant_id, order_id, expires_at, held_until, holder_order,
-               holder_recipient, mode, city, city_strict, ttl_days, order_status, recipient,
-               recipient_hash, recipient_name)
+    SELECT i.*, ($16::text[])[term] AS mode, ($17::text[])[term] AS city, ($18::bool[])[term] AS city_strict,
+           ($19::smallint[])[term] AS ttl_days, ($20::text[])[term] AS order_status,
+           ($21::timestamptz[])[term] AS expires_at, ($22::timestamptz[])[term] AS held_until
+    FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[],
+                $12::bytea[], $13::bytea[], $14::bytea[], $15::smallint[])
+         AS i (binding_id, host, extension, merchant_id, order_id, holder_order, holder_recipient,
+               recipient, recipient_hash, recipient_name, term)
     WHERE (SELECT h.state FROM hosts h WHERE h.host = i.host) = 'active'
       AND (SELECT p.ends_at FROM periods p WHERE p.merchant_id = i.merchant_id AND p.ends_at > $2 LIMIT 1) IS NULL
 ), mark AS (
@@ -134,34 +135,37 @@ FROM (SELECT) AS always
 LEFT JOIN bindings b ON b.cell = $1 AND b.binding_id = $2;
 
 -- name: extend
--- The slot first, by its binding id and while live; the rest only where it came back. A merchant's
--- closed month refuses a stale clock. $1 cell, $2 now, $3 writer, $4 binding id, $5 the expiry that
--- was read, $6 new expiry, $7 new held_until.
+-- While live, by its binding id. Slot and order are locked before either is written, so an order that was bound
+-- anew meanwhile keeps its new binding; and the clock is asked once more, so a slow worker revives nothing.
+-- A merchant's closed month refuses a stale clock. $1 cell, $2 now, $3 writer, $4 binding id, $5 the expiry
+-- that was read, $6 new expiry, $7 new held_until, $8 simulated now or null.
 WITH mark AS (
     INSERT INTO clocks AS c (cell, writer, instant) VALUES ($1, $3, $2)
     ON CONFLICT (cell, writer) DO UPDATE SET instant = greatest(c.instant, excluded.instant)
-), was AS (
-    SELECT b.binding_id, b.merchant_id, b.order_id, b.host, b.extension FROM bindings b
-    WHERE b.cell = $1 AND b.binding_id = $4
+), live AS (
+    SELECT s.host, s.extension, o.merchant_id, o.order_id
+    FROM bindings b
+    JOIN slots s ON s.cell = $1 AND s.host = b.host AND s.extension = b.extension
+    JOIN orders o ON o.cell = $1 AND o.merchant_id = b.merchant_id AND o.order_id = b.order_id
+    WHERE b.cell = $1 AND b.binding_id = $4 AND s.binding_id = $4 AND o.binding_id = $4
+      AND s.ended_at = $5 AND s.ended_at > $2 AND s.ended_at > coalesce($8, statement_timestamp())
       AND NOT EXISTS (SELECT FROM periods p WHERE p.merchant_id = b.merchant_id AND p.ends_at > $2)
+    FOR UPDATE OF s, o
 ), slot AS (
     UPDATE slots s SET ended_at = $6, held_until = $7
-    FROM was
-    WHERE s.cell = $1 AND s.host = was.host AND s.extension = was.extension
-      AND s.binding_id = $4 AND s.ended_at > $2 AND s.ended_at = $5
-    RETURNING was.merchant_id, was.order_id
+    FROM live
+    WHERE s.cell = $1 AND s.host = live.host AND s.extension = live.extension
 ), ordered AS (
     UPDATE orders o SET ended_at = $6
-    FROM slot
-    WHERE o.cell = $1 AND o.merchant_id = slot.merchant_id AND o.order_id = slot.order_id
-      AND o.binding_id = $4
+    FROM live
+    WHERE o.cell = $1 AND o.merchant_id = live.merchant_id AND o.order_id = live.order_id
 )
 UPDATE bindings b SET expires_at = $6, ended_at = $6
-FROM slot WHERE b.cell = $1 AND b.binding_id = $4
+FROM live WHERE b.cell = $1 AND b.binding_id = $4
 RETURNING b.binding_id;
 
 -- name: release
--- As extend, but the binding ends now. $1 cell, $2 now, $3 writer, $4 binding id, $5 held_until, $6 reason.
+-- The slot first, by its binding id and while live; the rest only where it came back. $1 cell, $2 now, $3 writer, $4 binding id, $5 held_until, $6 reason.
 WITH mark AS (
     INSERT INTO clocks AS c (cell, writer, instant) VALUES ($1, $3, $2)
     ON CONFLICT (cell, writer) DO UPDATE SET instant = greatest(c.instant, excluded.instant)

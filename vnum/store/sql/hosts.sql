@@ -20,7 +20,10 @@ ON CONFLICT (host) DO NOTHING
 RETURNING host;
 
 -- name: set_host_state
-UPDATE hosts SET state = $2, revision = nextval('host_revisions') WHERE host = $1 RETURNING host;
+-- $1 host, $2 state, $3 the revision that it must still have, or null.
+UPDATE hosts SET state = $2, revision = nextval('host_revisions')
+WHERE host = $1 AND ($3::bigint IS NULL OR revision = $3)
+RETURNING revision;
 
 -- name: live_on_host
 -- $1 cell, $2 host, $3 simulated now or null, $4 extensions that do not count.
