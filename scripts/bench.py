@@ -65,7 +65,7 @@ FROM ordered JOIN item USING (binding_id) ORDER BY binding_id
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """One measured thing beside its peer. `aim` says what is wanted of `ratio` (or of `ours`, where there is no peer)."""
+    """One measured thing beside its peer. `aim` is said of `ratio`, or of `ours` where there is no peer."""
 
     name: str
     ours: float
@@ -259,7 +259,8 @@ async def _fill(engine: Engine, share: float) -> None:
     """Holds a share of every host's slots, spread evenly, as earlier bindings would."""
     await engine.database.execute(
         """INSERT INTO slots (cell, host, extension, binding_id, ended_at, held_until)
-           SELECT 0, host, lpad(n::text, 4, '0'), gen_random_uuid(), now() + interval '9 days', now() + interval '99 days'
+           SELECT 0, host, lpad(n::text, 4, '0'), gen_random_uuid(),
+                  now() + interval '9 days', now() + interval '99 days'
            FROM hosts, generate_series(1, 9999) AS n WHERE (n * 7919) % 10000 < 10000 * $1::float8""",
         share,
     )

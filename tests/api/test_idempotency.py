@@ -16,7 +16,7 @@ from .conftest import HOST, OTHER_PHONE, World, order, record
 
 
 async def extended(world: World) -> str:
-    expires_at = await world.owner.fetchval("SELECT expires_at FROM bindings")
+    expires_at = await world.owner.fetchval("SELECT expires_at FROM bindings WHERE order_id = 'o1'")
     return f"{expires_at:%Y-%m-%d}"
 
 

@@ -17,7 +17,7 @@ from vnum.service.clock import Clock
 from vnum.service.registry import Registry
 from vnum.service.supply import Supply
 from vnum.store import bindings as stored
-from vnum.store.database import LOST, Connection, Database, writer_of
+from vnum.store.database import ENDED, LOST, Connection, Database, trying_again, writer_of
 
 ATTEMPTS = 4
 """A write that finds the binding changed since it was read reads it again."""
@@ -86,36 +86,49 @@ class Lifetime:
 
     async def _write_extension(self, was: Binding, extended: Seen, held_until: datetime, also: Also | None) -> bool:
         """Raises Refused (outcome_unknown): a repeat without an Idempotency-Key could extend once more."""
-        cell, expires_at = cell_in(was.binding_id), extended.binding.expires_at
+        done = False
         try:
-            async with self._database.acquire() as connection, connection.transaction():
-                writer = writer_of(connection)
-                done = await stored.extend(
-                    connection,
-                    cell,
-                    extended.now,
-                    writer,
-                    was.binding_id,
-                    was.expires_at,
-                    expires_at,
-                    held_until,
-                    self._clock.simulated(),
-                )
-                if done and also is not None:
-                    await also(connection, extended)
-                return done
-        except LOST as trouble:
+            async for attempt in trying_again():
+                with attempt:
+                    done = await self._extend(was, extended, held_until, also)
+        except (*LOST, *ENDED) as trouble:
             raise Refused(
                 Code.OUTCOME_UNKNOWN, "the connection to PostgreSQL was lost in the commit; look at the binding"
             ) from trouble
+        return done
+
+    async def _extend(self, was: Binding, extended: Seen, held_until: datetime, also: Also | None) -> bool:
+        async with self._database.acquire() as connection, connection.transaction():
+            done = await stored.extend(
+                connection,
+                cell_in(was.binding_id),
+                extended.now,
+                writer_of(connection),
+                was.binding_id,
+                was.expires_at,
+                extended.binding.expires_at,
+                held_until,
+                self._clock.simulated(),
+            )
+            if done and also is not None:
+                await also(connection, extended)
+            return done
 
     async def _write_release(self, seen: Seen, held_until: datetime, reason: str) -> bool:
-        binding_id = seen.binding.binding_id
-        async with self._database.acquire() as connection:
-            writer = writer_of(connection)
-            return await stored.release(
-                connection, cell_in(binding_id), seen.now, writer, binding_id, held_until, reason
-            )
+        binding_id, done = seen.binding.binding_id, False
+        async for attempt in trying_again():
+            with attempt:
+                async with self._database.acquire() as connection:
+                    done = await stored.release(
+                        connection,
+                        cell_in(binding_id),
+                        seen.now,
+                        writer_of(connection),
+                        binding_id,
+                        held_until,
+                        reason,
+                    )
+        return done
 
     async def _read(self, binding_id: UUID) -> Seen:
         """No connection is held here: whoever waits for a second one with one in hand may wait for ever."""

@@ -89,6 +89,11 @@ async def bound_ids(database: Database, cell: int, rows: Sequence[Row]) -> set[U
     return {record["binding_id"] for record in records}
 
 
+async def session_open(database: Database, session: int) -> bool:
+    """Whether that process of the server still serves somebody (another one, at worst)."""
+    return bool(await database.fetchval(SQL["session_open"], session))
+
+
 async def advance_status(database: Database, cell: int, changes: Sequence[tuple[str, str, str]]) -> None:
     """(merchant_id, order_id, order_status) of orders that moved on while bound."""
     merchants, orders, statuses = zip(*changes, strict=True)

@@ -14,8 +14,18 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 Database = asyncpg.Pool
 
-LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, ConnectionError, OSError)
-"""What asyncpg raises when a connection is gone and nobody knows what became of the statement."""
+LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    ConnectionError,
+    OSError,
+)
+"""What asyncpg raises when a connection is gone and nobody knows what became of the statement (InternalClientError:
+the server ended the session while it was idle, and that was not heard yet)."""
+
+ENDED = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+"""57P01 and 57P02: the session was ended, by its own word. What it had not committed by then, it never will."""
 
 TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """40P01 and 40001: nothing was written, the whole again."""

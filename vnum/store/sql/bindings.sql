@@ -109,6 +109,10 @@ CROSS JOIN LATERAL (
 ) AS o
 WHERE o.binding_id = i.binding_id;
 
+-- name: session_open
+-- After a lost connection: whether the session may still be at work. $1 its process.
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1);
+
 -- name: advance_status
 -- The order moved on (shipped, signed, ...) while its binding stays as it is. $1 cell.
 UPDATE orders o SET order_status = i.order_status

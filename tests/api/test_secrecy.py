@@ -1,0 +1,80 @@
+"""A real number leaves only towards the switch; it is in no log, and in PostgreSQL only as ciphertext."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from vnum.service.route import Routes
+from vnum.store import bindings as stored
+
+from .conftest import CALLER, HOST, OTHER_PHONE, PHONE, World, order, record
+
+NAME = "张三丰"
+SECRETS = (PHONE, OTHER_PHONE, CALLER, "02112345678", "2112345678", NAME)
+
+
+async def test_no_phone_and_no_key_in_answers_logs_and_tables(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answers = await many_requests(world, monkeypatch)
+    logged = "".join(capfd.readouterr()) + caplog.text
+    assert "internal_error" in logged
+    assert "route_failed_closed" in logged
+    for secret in (*SECRETS, *world.keys.values(), *(text.split("_")[2] for text in world.keys.values())):
+        assert secret not in logged
+        assert not [answer for answer in answers if secret in answer], secret
+    tables = await world.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+    for (table,) in tables:
+        rows = await world.owner.fetch(f"SELECT t::text AS row FROM {table} t")
+        for row in rows:
+            assert not [secret for secret in SECRETS if secret in row["row"]], table
+            assert not [secret for secret in SECRETS if secret.encode().hex() in row["row"]], table
+
+
+async def many_requests(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Good ones and failing ones; the texts of all answers but the connect."""
+    answers: list[str] = []
+
+    async def say(path: str, body: Any, role: str = "platform", key: str | None = None) -> Any:
+        reply = await world.post(path, body, role=role, key=key)
+        answers.append(reply.raw.decode())
+        return reply.body
+
+    await world.stock()
+    await say("/v1/bindings", order(), role="13812345678")
+    made = await say("/v1/bindings", order(recipient_name=NAME), key="k1")
+    await say("/v1/bindings", order(recipient_phone=OTHER_PHONE))
+    await say("/v1/bindings", order("o2", recipient_phone="021-12345678-801"))
+    for field in ("order_status", "mode", "ttl_days", "city_strict", "parcels", PHONE):
+        await say("/v1/bindings", order("o3", **{field: PHONE}))
+    await say("/v1/bindings", order("o3", recipient_phone=PHONE + "0"))
+    await say("/v1/bindings", order("o3", recipient_phone=OTHER_PHONE, merchant_id="nobody"))
+    await say(
+        "/v1/bindings/batch", {"items": [order("o4"), PHONE, {"recipient_phone": PHONE}, order("o5", mode=PHONE)]}
+    )
+    await say("/v1/labels/current", {"items": [{"merchant_id": "m1", "order_id": "o1"}, {PHONE: 1}]}, "courier")
+    ask = {"call_id": "c1", "caller": CALLER, "host": HOST}
+    await say("/v1/calls/route", ask, "switch", "k")
+    reply = await world.post("/v1/calls/route", ask | {"digits": made["extension"]}, role="switch", key="k2")
+    assert reply.body["callee"] == f"+86{PHONE}"
+    world.advance(hours=1)
+    good = record("c1", made["extension"])
+    await say("/v1/calls/records", {"items": [good, good | {"caller": PHONE}, {"caller": CALLER}, CALLER]}, "switch")
+    await say("/v1/calls/records", {"items": [good | {"caller": f"{CALLER}x"}]}, "switch", "k")
+    async with world.session.get(f"{world.url}/v1/bindings?merchant_id=m1&order_id=o1&phone={PHONE}") as unauthorized:
+        answers.append(await unauthorized.text())
+    answers.append((await world.get(f"/v1/bindings?merchant_id=m1&order_id=o1&phone={PHONE}")).raw.decode())
+    await say("/v1/merchants", {"merchant_id": "m4", "name": "x", "service_number": PHONE + "123"})
+
+    async def broken(*values: object) -> None:
+        raise RuntimeError(f"{values} {PHONE}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored, "before_bind", broken)
+        patch.setattr(Routes, "_look_up", broken)
+        await say("/v1/bindings", order("o9"))
+        await say("/v1/bindings/batch", {"items": [order("o9")]})
+        await say("/v1/calls/route", ask | {"digits": made["extension"]}, "switch")
+    return answers
