@@ -141,7 +141,7 @@ OpenWorld = Callable[..., Any]
 
 
 @pytest.fixture
-async def open_world(endpoints: Servers, tmp_path: Path) -> AsyncIterator[OpenWorld]:
+def open_world(endpoints: Servers, tmp_path: Path) -> OpenWorld:
     """`async with open_world(...)`: options are those of Parts."""
 
     @asynccontextmanager
@@ -169,7 +169,7 @@ async def open_world(endpoints: Servers, tmp_path: Path) -> AsyncIterator[OpenWo
                 world.keys[role.value] = await world.key_of(role)
             yield world
 
-    yield opened
+    return opened
 
 
 @pytest.fixture

@@ -137,6 +137,8 @@ async def test_what_http_refuses(world: World) -> None:
     await world.stock()
     text = {"Content-Type": "text/plain"}
     assert (await world.post("/v1/bindings", data=b"{}", headers=text)).code == "unsupported_media_type"
+    packed = {"Content-Encoding": "gzip"}
+    assert (await world.post("/v1/bindings", data=b"\x1f\x8b", headers=packed)).status == 415
     large = b'{"merchant_id": "' + b"m" * 2_200_000 + b'"}'
     reply = await world.post("/v1/bindings", data=large)
     assert (reply.status, reply.code) == (413, "body_too_large")

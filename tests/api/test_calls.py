@@ -140,7 +140,6 @@ async def test_records_that_are_rejected_are_kept_and_may_come_again(world: Worl
     made = (await world.bind()).body
     extension = made["extension"]
     world.advance(hours=1)
-    elsewhere = str(int(made["host"]) ^ 1)  # of two hosts the other
     elsewhere = HOST if made["host"] != HOST else str(int(HOST) + 1)
     base = record("r", extension, host=made["host"])
     free = "0001" if extension != "0001" else "0002"

@@ -1,5 +1,6 @@
 """A real number leaves only towards the switch; it is in no log, and in PostgreSQL only as ciphertext."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -21,6 +22,7 @@ async def test_no_phone_and_no_key_in_answers_logs_and_tables(
     answers = await many_requests(world, monkeypatch)
     logged = "".join(capfd.readouterr()) + caplog.text
     assert "internal_error" in logged
+    assert "vnum.http" in {line.name for line in caplog.records}
     assert "route_failed_closed" in logged
     for secret in (*SECRETS, *world.keys.values(), *(text.split("_")[2] for text in world.keys.values())):
         assert secret not in logged
@@ -31,6 +33,23 @@ async def test_no_phone_and_no_key_in_answers_logs_and_tables(
         for row in rows:
             assert not [secret for secret in SECRETS if secret in row["row"]], table
             assert not [secret for secret in SECRETS if secret.encode().hex() in row["row"]], table
+
+
+async def unparsable(world: World) -> None:
+    """What aiohttp itself refuses, or hears broken off."""
+    host, port = world.url.removeprefix("http://").split(":")
+    head = f"POST /v1/bindings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {world.keys['platform']}\r\n"
+    for text in (
+        f"GET /{PHONE} {PHONE}\r\n\r\n",
+        f"POST / HTTP/1.1\r\nHost: x\r\n{PHONE} {PHONE}\r\n\r\n",
+        f"{head}Transfer-Encoding: chunked\r\n\r\n{PHONE}x\r\n",
+        f"{head}Content-Length: 2000\r\n\r\n{PHONE}",
+    ):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(text.encode())
+        writer.write_eof()
+        await reader.read()
+        writer.close()
 
 
 async def many_requests(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -63,6 +82,7 @@ async def many_requests(world: World, monkeypatch: pytest.MonkeyPatch) -> list[s
     good = record("c1", made["extension"])
     await say("/v1/calls/records", {"items": [good, good | {"caller": PHONE}, {"caller": CALLER}, CALLER]}, "switch")
     await say("/v1/calls/records", {"items": [good | {"caller": f"{CALLER}x"}]}, "switch", "k")
+    await unparsable(world)
     async with world.session.get(f"{world.url}/v1/bindings?merchant_id=m1&order_id=o1&phone={PHONE}") as unauthorized:
         answers.append(await unauthorized.text())
     answers.append((await world.get(f"/v1/bindings?merchant_id=m1&order_id=o1&phone={PHONE}")).raw.decode())

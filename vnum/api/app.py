@@ -67,7 +67,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _problem_of(trouble: Exception) -> Problem:
     if isinstance(trouble, WrongMediaType):
-        return problem(EdgeCode.UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")
+        return problem(EdgeCode.UNSUPPORTED_MEDIA_TYPE, "send the body as application/json, not compressed")
     return of_trouble(trouble)
 
 

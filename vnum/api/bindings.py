@@ -25,7 +25,7 @@ from vnum.store.database import Connection
 
 MOST_IN_STATEMENT: Final = 200
 LANES: Final = 3
-"""Statements at a time for single binds, and as many again for batches."""
+"""Statements of batches at a time; single binds have lanes of their own."""
 
 _REQUEST: Final = msgspec.json.Decoder(BindRequest)
 

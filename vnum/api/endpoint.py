@@ -43,7 +43,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class WrongMediaType(Exception):
-    """A body that does not say it is JSON."""
+    """A body that says it is something else than plain JSON."""
 
 
 def handler_of(endpoint: Endpoint, keys: ApiKeys, repeats: Repeats) -> Callable[[web.Request], Awaitable[Any]]:
@@ -57,7 +57,10 @@ def handler_of(endpoint: Endpoint, keys: ApiKeys, repeats: Repeats) -> Callable[
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = await caller_of(keys, request, roles)
         _check_media_type(request)
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionError:
+            raise Refused(Code.INVALID_REQUEST, "the body broke off") from None
         once = repeats.once(request, caller, body) if takes_key else None
         if once is None:
             answer = await run(Call(request, caller), decode(decoder, body))
@@ -87,8 +90,11 @@ def _reading(endpoint: Endpoint, keys: ApiKeys) -> Callable[[web.Request], Await
 
 
 def _check_media_type(request: web.Request) -> None:
-    """A body without a type is taken for JSON; one of another type is a mistake. Raises WrongMediaType."""
-    if hdrs.CONTENT_TYPE in request.headers and request.content_type != "application/json":
+    """A body without a type is taken for JSON; one of another type, or packed, is refused. Raises WrongMediaType."""
+    headers = request.headers
+    if (
+        hdrs.CONTENT_TYPE in headers and request.content_type != "application/json"
+    ) or hdrs.CONTENT_ENCODING in headers:
         raise WrongMediaType
 
 

@@ -29,7 +29,6 @@ class EdgeCode(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
-    EXPECTATION_FAILED = "expectation_failed"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -77,7 +76,6 @@ STATUS: Final[dict[str, int]] = {
     EdgeCode.METHOD_NOT_ALLOWED: 405,
     EdgeCode.BODY_TOO_LARGE: 413,
     EdgeCode.UNSUPPORTED_MEDIA_TYPE: 415,
-    EdgeCode.EXPECTATION_FAILED: 417,
     EdgeCode.INTERNAL_ERROR: 500,
     # of billing; the others bear the names above
     "tariff_missing": 409,
@@ -93,7 +91,6 @@ _HTTP: Final = {
     404: (Code.NOT_FOUND, "there is nothing at this path"),
     405: (EdgeCode.METHOD_NOT_ALLOWED, "this path has no such method"),
     413: (EdgeCode.BODY_TOO_LARGE, "a request body has at most 2 MiB"),
-    417: (EdgeCode.EXPECTATION_FAILED, "no expectation but 100-continue is met"),
 }
 
 
@@ -139,6 +136,8 @@ def of_trouble(trouble: Exception) -> Problem:
         return problem(_BILLING_NAMES.get(trouble.code, trouble.code), trouble.message)
     if isinstance(trouble, web.HTTPException) and trouble.status in _HTTP:
         return problem(*_HTTP[trouble.status])
+    if isinstance(trouble, web.RequestPayloadError):
+        return problem(Code.INVALID_REQUEST, "the body can not be read to its end")
     if isinstance(trouble, Interrupted):
         return problem(Code.OUTCOME_UNKNOWN, "the process stops; repeat the request, nothing is done twice")
     if is_data_error(trouble):

@@ -1,5 +1,6 @@
 """The server around the application."""
 
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +36,14 @@ async def serve(
 
     There is no access log: paths and queries carry what logs must not, and each line would cost a request.
     """
-    runner = web.AppRunner(make_app(engine), access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=LINGER_S)
+    runner = web.AppRunner(
+        make_app(engine),
+        access_log=None,
+        logger=_terse_logger(),
+        auto_decompress=False,
+        keepalive_timeout=KEEP_ALIVE_S,
+        shutdown_timeout=LINGER_S,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port) if sock is None else web.SockSite(runner, sock)
@@ -44,3 +52,21 @@ async def serve(
         yield Serving(bound[0], bound[1]) if isinstance(bound, tuple) else Serving(host, port)
     finally:
         await runner.cleanup()
+
+
+class _Terse(logging.Filter):
+    """Of an exception only its kind: aiohttp's quote the request that could not be parsed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.exc_info[0] if record.exc_info else None
+        if kind is not None:
+            record.msg, record.args = f"{record.msg}: %s", (*(record.args or ()), kind.__name__)
+            record.exc_info = record.exc_text = None
+        return True
+
+
+def _terse_logger() -> logging.Logger:
+    logger = logging.getLogger("vnum.http")
+    if not logger.filters:
+        logger.addFilter(_Terse())
+    return logger

@@ -1,5 +1,7 @@
 """`vnum pool`: look at the pool, or rebuild it."""
 
+from collections.abc import Sequence
+
 import click
 from rich.progress import Progress
 from rich.table import Table
@@ -35,13 +37,17 @@ async def rebuild() -> None:
     click.echo(f"{count} hosts loaded")
 
 
-def _table(title: str, uses: "list[HostUse] | list[CityUse]") -> Table:
+def _table(title: str, uses: Sequence[HostUse] | Sequence[CityUse]) -> Table:
+    """One row a host or city; hosts have a number and a state besides."""
     table = Table(title=title)
-    for column in ("host", "city", "state", "free", "bound", "quarantined", "capacity", "days left"):
-        table.add_column(column, justify="right" if column not in {"host", "city", "state"} else "left")
+    hosts = any(isinstance(use, HostUse) for use in uses)
+    for column in ("host", "state", "city") if hosts else ("city",):
+        table.add_column(column, no_wrap=column == "host")
+    for column in ("free", "bound", "quarantined", "capacity", "days left"):
+        table.add_column(column, justify="right")
     for use in uses:
-        host, state = (use.host, use.state) if isinstance(use, HostUse) else ("", "")
+        named = (use.host, use.state, use.city or "") if isinstance(use, HostUse) else (use.city or "",)
         numbers = (use.free, use.bound, use.quarantined, use.capacity)
         days = "" if use.days_left is None else f"{use.days_left:,}"
-        table.add_row(host, use.city or "", state, *(f"{number:,}" for number in numbers), days)
+        table.add_row(*named, *(f"{number:,}" for number in numbers), days)
     return table

@@ -1,0 +1,217 @@
+"""The command line, on real servers: what each command says and leaves, and how it refuses."""
+
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import uvloop
+from click.testing import CliRunner, Result
+
+from vnum.cli import main
+from vnum.servers import Endpoints
+from vnum.store.migrate import drop
+
+
+class Shell:
+    """Runs commands against a schema of its own."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+
+    def run(self, *arguments: str, **more: str) -> Result:
+        return CliRunner().invoke(main, arguments, env={**self.environment, **more})
+
+    def good(self, *arguments: str) -> str:
+        result = self.run(*arguments)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+
+@pytest.fixture
+def shell(endpoints: Endpoints, tmp_path: Path) -> Iterator[Shell]:
+    schema = f"cli_{secrets.token_hex(4)}"
+    shell = Shell(
+        {
+            "VNUM_DATA_DIR": str(tmp_path),
+            "VNUM_POSTGRES_DSN": endpoints.postgres_dsn,
+            "VNUM_POSTGRES_ADMIN_DSN": endpoints.postgres_admin_dsn,
+            "VNUM_REDIS_URL": endpoints.redis_url,
+            "VNUM_MASTER_KEY_FILE": str(tmp_path / "key"),
+            "VNUM_SCHEMA": schema,
+        }
+    )
+    yield shell
+    uvloop.run(drop(endpoints.postgres_admin_dsn, schema))
+
+
+@pytest.fixture
+def ready(shell: Shell, tmp_path: Path) -> Shell:
+    shell.good("keys", "master", str(tmp_path / "key"))
+    shell.good("migrate")
+    return shell
+
+
+def test_a_database_of_ones_own_is_migrated_only_by_the_command(shell: Shell, tmp_path: Path) -> None:
+    shell.good("keys", "master", str(tmp_path / "key"))
+    refused = shell.run("pool")
+    assert refused.exit_code == 1
+    assert "run `vnum migrate` first" in refused.output
+    assert "vnum/0001_core" in shell.good("migrate")
+    assert "nothing to do" in shell.good("migrate")
+    assert "Redis: up" in shell.good("pool")
+
+
+def test_without_a_master_key_beside_a_database_of_ones_own_nothing_starts(shell: Shell) -> None:
+    shell.good("migrate")
+    refused = shell.run("pool")
+    assert refused.exit_code == 1
+    assert "vnum keys master" in refused.output
+
+
+def test_a_master_key_is_never_overwritten(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    shell.good("keys", "master", str(path))
+    before = path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert shell.run("keys", "master", str(path)).exit_code == 1
+    assert path.read_text() == before
+
+
+def test_hosts_are_imported_and_bad_rows_are_told_with_their_line(ready: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "hosts.csv"
+    file.write_text(
+        "host,city,ext_digits,quarantine_days\n"
+        "18400913965,Hangzhou,4,90\n"
+        "12345,Hangzhou,4,90\n"
+        "18400913966,Jilin,7,90\n"
+        "18400913967,Jilin,3,never\n"
+        "18400913965,Hangzhou,4,90\n"
+    )
+    result = ready.run("hosts", "import", str(file))
+    assert result.exit_code == 1
+    assert "2 hosts registered, 3 refused" in result.output
+    assert "hosts.csv:3:" in result.output
+    assert "hosts.csv:4:" in result.output
+    assert "registered already" in result.output
+    shown = ready.good("pool")
+    assert "18400913965" in shown
+    assert "9,999" in shown
+    assert "999" in shown
+    assert "2 hosts loaded" in ready.good("pool", "rebuild")
+
+
+def test_a_file_with_unknown_columns_says_which(ready: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "hosts.csv"
+    file.write_text("host,town\n18400913965,Hangzhou\n")
+    result = ready.run("hosts", "import", str(file))
+    assert result.exit_code == 1
+    assert "unknown column town" in result.output
+
+
+def test_keys_are_made_listed_and_revoked_and_their_secret_is_nowhere(ready: Shell, endpoints: Endpoints) -> None:
+    text = ready.good("keys", "add", "--role", "finance", "--merchant", "m1").strip()
+    matched = re.fullmatch(r"vk_([0-9a-f]+)_([0-9a-f]+)", text)
+    assert matched
+    key_id, secret = matched.groups()
+    listed = ready.good("keys", "list")
+    assert key_id in listed
+    assert secret not in listed
+    assert "m1" in listed
+    rows = uvloop.run(_dump(endpoints, ready.environment["VNUM_SCHEMA"]))
+    assert secret not in rows
+    ready.good("keys", "revoke", key_id)
+    assert ready.run("keys", "revoke", key_id).exit_code == 1
+    assert ready.run("keys", "add", "--role", "admin", "--merchant", "m1").exit_code == 1
+
+
+async def _dump(endpoints: Endpoints, schema: str) -> str:
+    connection = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings={"search_path": schema})
+    rows = await connection.fetch("SELECT a::text FROM api_keys a")
+    await connection.close()
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["invoice", "close", "--period", "2026-13"], 1, "YYYY-MM"),
+        (["invoice", "close", "--period", "9000-01"], 1, "9000-01 ends at"),
+        (["invoice", "close", "--period", "2020-01", "--merchant", "nobody"], 1, "nobody"),
+        (["invoice", "export", "--out", "x.csv"], 2, "either --period or --number"),
+        (["invoice", "export", "--number", "VN-2026-000001", "--out", "x.csv"], 1, "VN-2026-000001"),
+        (
+            ["replay", "--parcels", "absent.csv", "--calls", "absent.csv", "--start", "2026-01-01", "--out", "o"],
+            2,
+            "absent",
+        ),
+        (["serve", "--workers", "0"], 2, "workers"),
+    ],
+)
+def test_bad_input_ends_with_a_line_that_says_what(
+    ready: Shell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = ready.run(*arguments)
+    assert result.exit_code == code, result.output
+    assert words in result.output
+    assert "Traceback" not in result.output
+    assert not list(tmp_path.glob("x.csv"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("VNUM_PORT", "http", "VNUM_ setting is malformed"),
+        ("VNUM_PORT", "99999", "VNUM_PORT must be 1 to 65535"),
+        ("VNUM_CELLS", "0", "VNUM_CELLS must be 1 to 4096"),
+        ("VNUM_PROT", "1", "unknown setting VNUM_PROT"),
+        ("VNUM_REDIS_URL", "redis://127.0.0.1:1/0", "127.0.0.1"),
+        ("VNUM_POSTGRES_DSN", "postgresql://x:secret@127.0.0.1:1/none", "127.0.0.1"),
+    ],
+)
+def test_a_bad_setting_is_named(ready: Shell, setting: str, value: str, words: str) -> None:
+    result = ready.run("pool", **{setting: value})
+    assert result.exit_code == 1
+    assert words in result.output
+    assert "secret" not in result.output
+
+
+def test_a_leap_is_accepted_by_name(ready: Shell) -> None:
+    assert "accepted: it is" in ready.good("clock", "accept")
+
+
+def test_doctor_says_what_is_used(ready: Shell) -> None:
+    said = ready.good("doctor")
+    assert "PostgreSQL" in said
+    assert "key id 1" in said
+
+
+def test_sample_and_replay_are_two_commands_and_leave_a_summary(ready: Shell, tmp_path: Path) -> None:
+    ready.good("sample", "--out", str(tmp_path), "--parcels", "12", "--calls", "20")
+    out = tmp_path / "out"
+    files = ["--parcels", str(tmp_path / "parcels.csv"), "--calls", str(tmp_path / "calls.csv")]
+    said = ready.good("replay", *files, "--start", "2024-02-20", "--out", str(out))
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["bindings"] == 12
+    assert summary["rental_days"] == 360
+    assert not any(summary["audit"].values())
+    for name in ("summary.json", "pool.txt", "slots of the pool"):
+        assert name in said
+
+
+def test_a_replay_of_nothing_usable_says_so(ready: Shell, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("order_id,city,region_id,accepted_at\n")
+    (tmp_path / "c.csv").write_text("call_id,called_at,outcome,wait_seconds,talk_seconds\n")
+    files = ["--parcels", str(tmp_path / "p.csv"), "--calls", str(tmp_path / "c.csv")]
+    result = ready.run("replay", *files, "--start", "2024-02-20", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert "no usable parcel" in result.output

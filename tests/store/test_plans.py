@@ -1,0 +1,142 @@
+"""The statements of the hot path, explained on tables of some thousand rows: nothing is read from end to end.
+
+`plan_cache_mode` is force_generic_plan in service, and so it is here: what is explained is what runs.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines import START, World, open_world
+from vnum.model.ids import new_id
+from vnum.servers import Endpoints
+from vnum.service.clock import ManualClock
+from vnum.store.queries import queries
+
+ROWS = 6_000
+BIG = {"slots", "orders", "bindings", "call_keys", "waybills", "lockouts", "wrong_extensions", "calls"}
+
+FILL = f"""
+INSERT INTO merchants (merchant_id, name, created_at) SELECT 'm' || n, 'm', '2026-01-01' FROM generate_series(0, 999) n;
+INSERT INTO hosts (host, cell, plan, ext_digits, ext_check, quarantine_days, state, created_at)
+SELECT '184' || lpad(n::text, 8, '0'), 0, 'host_ext', 4, 'none', 90, 'active', '2026-01-01'
+FROM generate_series(0, 9) n;
+CREATE TEMPORARY TABLE filling AS
+SELECT n, ('0192' || lpad(to_hex(n), 8, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid AS id,
+       'm' || n % 1000 AS merchant, 'order-' || n AS order_id, '184' || lpad((n % 10)::text, 8, '0') AS host,
+       lpad((n / 10)::text, 4, '0') AS extension, decode(lpad(to_hex(n), 32, '0'), 'hex') AS hash
+FROM generate_series(1, {ROWS}) n;
+UPDATE filling SET id = ($1 || substr(id::text, 14))::uuid;
+INSERT INTO slots (cell, host, extension, binding_id, ended_at, held_until)
+SELECT 0, host, extension, id, '2026-11-01', '2027-01-01' FROM filling;
+INSERT INTO orders (cell, merchant_id, order_id, binding_id, host, extension, mode, order_status, bound_at, ended_at)
+SELECT 0, merchant, order_id, id, host, extension, 'axe', 'shipped', '2026-10-01', '2026-11-01' FROM filling;
+INSERT INTO bindings (cell, binding_id, merchant_id, order_id, host, extension, mode, city_strict, ttl_days, bound_at,
+                      expires_at, ended_at, key_id)
+SELECT 0, id, merchant, order_id, host, extension, 'axe', false, 30, '2026-10-01', '2026-11-01', '2026-11-01', 1
+FROM filling;
+INSERT INTO waybills SELECT 0, 'sf', 'SF' || n, merchant, order_id FROM filling;
+INSERT INTO call_keys (cell, call_id, binding_id) SELECT 0, 'call-' || n, id FROM filling;
+INSERT INTO lockouts SELECT 0, host, hash, '2026-11-01' FROM filling;
+INSERT INTO wrong_extensions SELECT 0, host, hash, 'call-' || n, '1234', '2026-10-10' FROM filling;
+INSERT INTO calls (cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, key_id, call_time,
+                   release_time, seconds, minutes, rate, cost, tariff_id, tariff_version, late)
+SELECT 0, 'call-' || n, '2026-10-10', host, extension, id, merchant, order_id, 1, '2026-10-10', '2026-10-10',
+       60, 1, 0.02, 0.02, 'default', 1, false FROM filling;
+DROP TABLE filling;
+ANALYZE merchants, hosts, slots, orders, bindings_2026_10, waybills, call_keys, lockouts, wrong_extensions,
+    calls_2026_10
+"""
+
+HOT = [
+    ("bindings", "before_bind"),
+    ("bindings", "bind"),
+    ("bindings", "held_slots"),
+    ("bindings", "bound_ids"),
+    ("bindings", "advance_status"),
+    ("bindings", "file_waybills"),
+    ("bindings", "binding"),
+    ("bindings", "extend"),
+    ("bindings", "release"),
+    ("bindings", "labels"),
+    ("bindings", "waybills"),
+    ("bindings", "last_recipient"),
+    ("calls", "route"),
+    ("calls", "remember_routes"),
+    ("calls", "wrong_extension"),
+    ("calls", "resolve_records"),
+    ("calls", "file_records"),
+]
+
+Plans = dict[tuple[str, str], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def plans(endpoints: Endpoints, schema: str, key_folder: Path) -> Plans:
+    """The nodes of every hot statement's plan, made once, with some thousand bindings of this month analysed."""
+
+    async def make() -> Plans:
+        month = str(new_id(0, START, bytes(8)))[:13]
+        async with open_world(endpoints, schema, key_folder, clock=ManualClock(START)) as world:
+            await world.owner.execute(FILL.replace("$1", f"'{month}'"))
+            await world.engine.database.fetch("SELECT ensure_months($1, $2)", START - timedelta(days=200), START)
+            return {(noun, name): await explained(world, queries(noun)[name]) for noun, name in HOT}
+
+    return asyncio.run(make())
+
+
+async def explained(world: World, sql: str) -> list[dict[str, Any]]:
+    """The nodes of the generic plan, by a session like the engine's."""
+    async with world.engine.database.acquire() as connection:
+        blanks = ", ".join(["NULL"] * len((await connection.prepare(sql)).get_parameters()))
+        await connection.execute(f"PREPARE hot AS {sql}")
+        answer = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot ({blanks})")
+        await connection.execute("DEALLOCATE hot")
+    return list(nodes(json.loads(answer)[0]["Plan"]))
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+@pytest.mark.parametrize(("noun", "name"), HOT, ids=[f"{noun}.{name}" for noun, name in HOT])
+def test_big_tables_are_reached_by_index_only(plans: Plans, noun: str, name: str) -> None:
+    whole = {
+        node["Relation Name"]
+        for node in plans[noun, name]
+        if node["Node Type"] == "Seq Scan" and re.sub(r"_\d{4}_\d{2}$", "", node["Relation Name"]) in BIG
+    }
+    assert whole == set()
+
+
+@pytest.mark.parametrize(
+    ("noun", "name", "index"),
+    [
+        ("bindings", "labels", "orders_pkey"),
+        ("bindings", "before_bind", "orders_pkey"),
+        ("calls", "route", "slots_pkey"),
+        ("calls", "route", "lockouts_pkey"),
+        ("bindings", "waybills", "waybills_pkey"),
+        ("calls", "resolve_records", "call_keys_pkey"),
+        ("bindings", "extend", "slots_pkey"),
+        ("bindings", "release", "slots_pkey"),
+    ],
+)
+def test_the_look_up_is_by_the_primary_key(plans: Plans, noun: str, name: str, index: str) -> None:
+    assert index in {node.get("Index Name") for node in plans[noun, name]}
+
+
+@pytest.mark.parametrize("name", ["binding", "last_recipient", "extend", "release"])
+def test_a_look_up_by_id_goes_to_one_month(plans: Plans, name: str) -> None:
+    """The id carries its month: the partitions of the others are left out as soon as the id is known."""
+    pruned = [node for node in plans["bindings", name] if "Subplans Removed" in node or node["Node Type"] == "Append"]
+    assert pruned
+    assert all(node.get("Subplans Removed", 0) > 0 for node in pruned if node["Node Type"] == "Append")

@@ -1,0 +1,58 @@
+"""What the application's role may not do, whatever a bug or an intruder makes it send."""
+
+import asyncpg
+import pytest
+
+from tests.engines import World
+
+FORBIDDEN = {
+    "a closed invoice is changed": "UPDATE invoices SET amount_due = 0",
+    "an invoice is deleted": "DELETE FROM invoices",
+    "a line is changed": "UPDATE invoice_lines SET amount = 0",
+    "a completed close is undone": "DELETE FROM closes",
+    "a completed close is changed": "UPDATE closes SET invoice_number = NULL",
+    "a mark is taken off": "DELETE FROM periods",
+    "a price is changed": "UPDATE tariffs SET call_minute = 0",
+    "a call is changed": "UPDATE calls SET cost = 0",
+    "a call is deleted": "DELETE FROM calls",
+    "a record kept for review is deleted": "DELETE FROM call_reviews",
+    "a record kept for review is changed": "UPDATE call_reviews SET code = ''",
+    "a binding is deleted": "DELETE FROM bindings",
+    "a slot is forgotten": "DELETE FROM slots",
+    "an order is forgotten": "DELETE FROM orders",
+    "a host is deleted": "DELETE FROM hosts",
+    "a call may be charged again": "DELETE FROM call_keys",
+    "the highest instant is forgotten": "DELETE FROM clocks",
+    "a key is deleted": "DELETE FROM api_keys",
+    "a table is emptied": "TRUNCATE slots",
+    "a table is dropped": "DROP TABLE slots",
+    "a table is altered": "ALTER TABLE bindings DROP COLUMN recipient",
+    "a table is made": "CREATE TABLE mine (x int)",
+    "a function is replaced": "CREATE OR REPLACE FUNCTION first_id(timestamptz) RETURNS uuid LANGUAGE sql AS ''",
+    "a view is replaced": "CREATE OR REPLACE VIEW usage_calls AS SELECT 1",
+    "the list of migrations is changed": "DELETE FROM migrations",
+    "a partition is detached": "ALTER TABLE bindings DETACH PARTITION bindings_2026_10",
+}
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN.values(), ids=FORBIDDEN)
+async def test_it_is_refused_that(bare_world: World, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await bare_world.engine.database.execute(statement)
+
+
+async def test_partitions_are_reached_through_their_table_only(bare_world: World) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await bare_world.engine.database.execute("DELETE FROM calls_2026_10")
+
+
+async def test_it_may_have_partitions_made_and_no_more(bare_world: World) -> None:
+    """Through a function of the owner's, which any number of workers may call at once."""
+    made = await bare_world.engine.database.fetchval("SELECT ensure_months('2031-01-01+00', '2031-03-31+00')")
+    again = await bare_world.engine.database.fetchval("SELECT ensure_months('2031-01-01+00', '2031-03-31+00')")
+    assert (made, again) == (3, 0)
+    names = await bare_world.owner.fetch(
+        "SELECT relname FROM pg_class WHERE relname LIKE '%\\_2031\\_%' AND relkind = 'r' "
+        "AND relnamespace = current_schema()::regnamespace"
+    )
+    assert len(names) == 6
