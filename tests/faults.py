@@ -1,8 +1,10 @@
 """Servers that fail on demand: a Redis that lies or is away, and a PostgreSQL statement that goes wrong."""
 
+import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
@@ -113,3 +115,36 @@ class Dice:
 
     def token_bytes(self, count: int) -> bytes:
         return self._random.randbytes(count)
+
+
+class HeldOpen:
+    """Stands in for a function that runs one statement: the next call's transaction stays open until `go_on`.
+
+    `before=True` stops the call before its statement instead: a worker that was slow after it had read the clock.
+    """
+
+    def __init__(self, real: Callable[..., Awaitable[Any]], *, before: bool = False) -> None:
+        self.real = real
+        self.before = before
+        self.armed = True
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, where: Any, *args: Any) -> Any:
+        if not self.armed:
+            return await self.real(where, *args)
+        self.armed = False
+        if self.before:
+            await self._stop()
+            return await self.real(where, *args)
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(where.acquire()) if isinstance(where, asyncpg.Pool) else where
+            async with connection.transaction():
+                answer = await self.real(connection, *args)
+                await self._stop()
+        return answer
+
+    async def _stop(self) -> None:
+        self.reached.set()
+        async with asyncio.timeout(60):
+            await self.go_on.wait()

@@ -22,9 +22,6 @@ IN_FLIGHT_DAYS = 2
 """A slot taken and heard of no more is free again the day after tomorrow (UTC)."""
 
 ROLL_SLICE = 2_000
-MOST_SLOTS = 1_000
-"""Slots of a host that one call takes or moves: what Lua can pass to one command."""
-
 TROUBLE = (RedisError, OSError, TimeoutError)
 
 
@@ -49,7 +46,6 @@ class RedisPool:
     async def take(self, host: Host, count: int, today: int) -> Taken | None:
         """Up to `count` free slots, unpredictable to an outsider; None = the host is not loaded. Raises PoolDown."""
         free, days, rolled = self._three(host)
-        count = min(count, MOST_SLOTS)
         state, left, packed = await self._run(
             "take",
             [free, days, rolled],
@@ -70,11 +66,9 @@ class RedisPool:
         names: list[str] = []
         packed: list[bytes] = []
         for host, pairs in days.items():
+            names += [self._keys.free(cell, host), self._keys.days(cell, host)]
             flat = [number for pair in pairs for number in pair]
-            for at in range(0, len(flat), 2 * MOST_SLOTS):
-                part = flat[at : at + 2 * MOST_SLOTS]
-                names += [self._keys.free(cell, host), self._keys.days(cell, host)]
-                packed.append(struct.pack(f">{len(part)}H", *part))
+            packed.append(struct.pack(f">{len(flat)}H", *flat))
         await self._run("move", names, packed)
 
     async def roll(self, host: Host, today: int) -> None:

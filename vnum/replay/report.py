@@ -36,7 +36,7 @@ def pool_picture(days: Sequence[PoolDay], *, width: int) -> str:
     plotext.plot(numbers, [resting for _, _, resting in days], label="in quarantine", marker="braille", color="orange")
     step = max(1, len(days) // 8)
     plotext.xticks(numbers[::step], [f"{day:%m-%d}" for day, _, _ in days[::step]])
-    plotext.ylim(0, None)
+    plotext.ylim(0, 1.3 * max((bound + resting for _, bound, resting in days), default=1))  # room for the legend
     return str(plotext.build())
 
 

@@ -210,7 +210,7 @@ class Binder:
             if attempt:
                 await self._registry.refresh(force=True)
             open_ = await self._attempt(batch, open_, last=attempt == ATTEMPTS - 1)
-        await self._refuse_short(batch, open_)
+        batch.refuse(open_, _CONTENDED)
 
     async def _attempt(self, batch: "_Batch", open_: list[int], *, last: bool) -> list[int]:
         """Draws and writes once; the positions to try again: without a slot too, as long as slots come back unused."""
@@ -223,7 +223,7 @@ class Binder:
             raise
         again = await self._heed(batch, offers, verdicts)
         short_of = sorted(set(open_).difference(n for n, _ in offers))
-        if any(verdict is not Verdict.BOUND for verdict in verdicts.values()):
+        if not last and any(verdict is not Verdict.BOUND for verdict in verdicts.values()):
             return [*again, *short_of]
         await self._refuse_short(batch, short_of)
         return again
@@ -407,6 +407,10 @@ _UNKNOWN = Refusal(
 )
 _NOT_WRITTEN = Refusal(
     code=Code.STORE_UNAVAILABLE, detail="PostgreSQL did not take the binding; nothing was written, try again"
+)
+_CONTENDED = Refusal(
+    code=Code.STORE_UNAVAILABLE,
+    detail=f"others took the slot, or changed its host, {ATTEMPTS} times; nothing was bound, try again",
 )
 _UNSTORABLE = Refusal(
     code=Code.INVALID_REQUEST, detail="PostgreSQL can not store a value of this order; nothing was bound"
