@@ -16,6 +16,7 @@ from asyncpg import PostgresError, Record
 from vnum.model.bindings import MAX_TTL_DAYS, Binding, Mode, life
 from vnum.model.cells import cell_of
 from vnum.model.hosts import Host
+from vnum.model.hosts import Host
 from vnum.model.ids import RANDOM_BYTES, new_ids
 from vnum.model.orders import BINDABLE, OrderStatus
 from vnum.model.phones import PhoneError, parse_recipient
@@ -230,7 +231,7 @@ class Binder:
 
     async def _refuse_short(self, batch: "_Batch", positions: Sequence[int]) -> None:
         for wish in {batch.orders[n].wish for n in positions}:
-            refusal = await self._supply.shortage(batch.cell, wish, batch.now)
+            refusal = await self._supply.shortage(batch.cell, wish, batch.now, batch.asked[wish])
             batch.refuse([n for n in positions if batch.orders[n].wish == wish], refusal)
 
     async def _read(self, batch: "_Batch", open_: list[int]) -> list[int]:
@@ -272,6 +273,7 @@ class Binder:
     ) -> None:
         """The last time without slots that these orders held last: of all of them first, then each without its own."""
         wish = batch.orders[positions[0]].wish
+        batch.asked[wish] = self._supply.lending(batch.cell, wish)
         holders = [(batch.orders[n].holder, short(batch.orders[n].fingerprint)) for n in positions]
         apart_from = holders if last else None
         drawn = await self._supply.draw(batch.cell, wish, len(positions), batch.now, apart_from=apart_from)
@@ -373,6 +375,7 @@ class _Batch:
         self.outcomes: list[Outcome] = [_PENDING] * len(orders)
         self.records: dict[int, Record] = {}
         self.rows: dict[int, Row] = {}
+        self.asked: dict[Wish, Sequence[Host]] = {}
         self.now: datetime
         self._terms: dict[object, Terms] = {}
 

@@ -90,9 +90,14 @@ class Supply:
 
     async def _redis_lacks(self, cell: int, wish: Wish, now: datetime) -> bool:
         """Whether PostgreSQL holds fewer slots than are lent and in flight: then Redis does not tell all."""
-        hosts = self._lending(cell, wish)
+        hosts = self.lending(cell, wish)
         use = await stored.use_of(self._database, cell, [host.host for host in hosts], now)
         return any(host.capacity > sum(use[host.host]) + len(self._in_flight[host.host]) for host in hosts)
+
+    def lending(self, cell: int, wish: Wish) -> list[Host]:
+        """The hosts that may be drawn from now."""
+        tiers = self._registry.lending(cell, wish.city, strict=wish.strict)
+        return [host for tier in tiers for host in tier]
 
     async def give_back(self, offers: Iterable[Offer]) -> None:
         """Slots that PostgreSQL said were definitely not bound."""
@@ -145,18 +150,17 @@ class Supply:
         await self._pool.roll(host, day_of(now))
         self._left.pop(host.host, None)
 
-    async def shortage(self, cell: int, wish: Wish, now: datetime) -> Refusal:
-        """Why there is no number."""
-        reason, detail = await self._why(cell, wish, now)
+    async def shortage(self, cell: int, wish: Wish, now: datetime, asked: Sequence[Host]) -> Refusal:
+        """Why there is no number; `asked` = the hosts that were drawn from."""
+        reason, detail = await self._why(cell, wish, now, asked)
         return Refusal(code=Code.NO_NUMBER_AVAILABLE, detail=detail, reason=reason)
 
-    async def _why(self, cell: int, wish: Wish, now: datetime) -> tuple[Shortage, str]:
+    async def _why(self, cell: int, wish: Wish, now: datetime, hosts: Sequence[Host]) -> tuple[Shortage, str]:
         if wish.strict and not any(host.city == wish.city for host in self._registry.all):
             return Shortage.NO_HOST_IN_CITY, f"no host is registered in {wish.city}"
         here = [host for host in self._registry.in_cell(cell) if not wish.strict or host.city == wish.city]
         if not here and self._registry.all:
             return Shortage.CELL_EXHAUSTED, f"cell {cell} of this order has no such host; register one"
-        hosts = self._lending(cell, wish)
         if not hosts:
             return Shortage.NO_ACTIVE_HOST, "no host that may be bound is active; register or activate one"
         use = await stored.use_of(self._database, cell, [host.host for host in hosts], now)
@@ -173,10 +177,6 @@ class Supply:
 
     def _is_full(self, host: Host, live: int) -> bool:
         return host.max_live is not None and live + len(self._in_flight[host.host]) >= host.max_live
-
-    def _lending(self, cell: int, wish: Wish) -> list[Host]:
-        tiers = self._registry.lending(cell, wish.city, strict=wish.strict)
-        return [host for tier in tiers for host in tier]
 
     def _in_order(self, tier: list[Host]) -> Iterator[Host]:
         """Two at random, the fuller one first (which evens the hosts out); then the rest, empty ones last."""
