@@ -9,9 +9,7 @@ from vnum.model.damm import check_digit, is_valid
 VALID = [f"{body:03d}" + check_digit(f"{body:03d}") for body in range(1000)]
 
 
-@pytest.mark.parametrize(
-    ("digits", "check"), [("572", "4"), ("", "0"), ("0", "0"), ("1", "3"), ("11294", "6")]
-)
+@pytest.mark.parametrize(("digits", "check"), [("572", "4"), ("", "0"), ("0", "0"), ("1", "3"), ("11294", "6")])
 def test_published_examples(digits: str, check: str) -> None:
     assert check_digit(digits) == check
     assert is_valid(digits + check)
@@ -24,9 +22,7 @@ def test_one_extension_in_ten_is_valid() -> None:
 def test_every_single_wrong_digit_is_caught() -> None:
     for good in VALID:
         for place in range(4):
-            wrong = (
-                good[:place] + digit + good[place + 1 :] for digit in "0123456789" if digit != good[place]
-            )
+            wrong = (good[:place] + digit + good[place + 1 :] for digit in "0123456789" if digit != good[place])
             assert not any(map(is_valid, wrong)), good
 
 

@@ -32,9 +32,9 @@ def _digits(low: int, high: int) -> st.SearchStrategy[str]:
 
 
 mobiles = st.builds(str.__add__, st.sampled_from(["138", "184", "170", "167", "199"]), _digits(8, 8))
-fixed_lines = st.builds(
-    str.__add__, st.sampled_from(["0216", "0106", "0208", "07015", "09195"]), _digits(7, 7)
-).map(lambda text: text[:11])
+fixed_lines = st.builds(str.__add__, st.sampled_from(["0216", "0106", "0208", "07015", "09195"]), _digits(7, 7)).map(
+    lambda text: text[:11]
+)
 hosts = st.one_of(mobiles, fixed_lines, _digits(8, 8).map("700".__add__)).map(Host)
 extensions = _digits(1, 4).map(Extension)
 numbers = st.builds(VirtualNumber, host=hosts, extension=st.none() | extensions)

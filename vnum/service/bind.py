@@ -16,7 +16,6 @@ from asyncpg import PostgresError, Record
 from vnum.model.bindings import MAX_TTL_DAYS, Binding, Mode, life
 from vnum.model.cells import cell_of
 from vnum.model.hosts import Host
-from vnum.model.hosts import Host
 from vnum.model.ids import RANDOM_BYTES, new_ids
 from vnum.model.orders import BINDABLE, OrderStatus
 from vnum.model.phones import PhoneError, parse_recipient

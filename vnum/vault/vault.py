@@ -38,7 +38,7 @@ class Vault:
         """What was sealed. Raises SealBroken."""
         try:
             return self._seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], _context(row, use)).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise SealBroken(f"the {use.decode()} of {row} does not open with key {self.key_id}") from None
 
     def fingerprint(self, canonical: str) -> bytes:

@@ -1,0 +1,67 @@
+"""Settings: what the environment may say, and what is a typing error."""
+
+from pathlib import Path
+
+import pytest
+
+from vnum.settings import SettingsError, read
+
+
+def test_nothing_said_means_embedded_servers() -> None:
+    settings = read({})
+    assert settings.embedded
+    assert settings.redis_url is None
+    assert (settings.schema, settings.cells, settings.port) == ("vnum", 1, 8080)
+
+
+def test_every_setting_is_an_environment_variable() -> None:
+    settings = read(
+        {"VNUM_DATA_DIR": "/data", "VNUM_POSTGRES_DSN": "postgresql://x", "VNUM_CELLS": "16", "PATH": "/bin"}
+    )
+    assert settings.data_dir == Path("/data")
+    assert settings.cells == 16
+    assert not settings.embedded
+    assert settings.key_file == Path("/data/master.key")
+
+
+def test_the_key_may_lie_elsewhere() -> None:
+    assert read({"VNUM_MASTER_KEY_FILE": "/safe/key", "VNUM_DATA_DIR": "/data"}).key_file == Path("/safe/key")
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert read({"VNUM_POSTGRES_DSN": "", "VNUM_PORT": ""}).port == 8080
+
+
+@pytest.mark.parametrize("name", ["VNUM_POSTGRES_DNS", "VNUM_", "VNUM_REDIS", "VNUM_CELL"])
+def test_an_unknown_name_is_a_typing_error(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"unknown setting {name}$"):
+        read({name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("VNUM_CELLS", "0"),
+        ("VNUM_CELLS", "4097"),
+        ("VNUM_CELLS", "many"),
+        ("VNUM_PORT", "0"),
+        ("VNUM_PORT", "65536"),
+        ("VNUM_PORT", "http"),
+        ("VNUM_POSTGRES_CONNECTIONS", "1"),
+        ("VNUM_POSTGRES_CONNECTIONS", "65"),
+        ("VNUM_STATEMENT_TIMEOUT_S", "0"),
+        ("VNUM_MAX_CALL_SECONDS", "86401"),
+        ("VNUM_ISSUER", "V N"),
+        ("VNUM_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match="VNUM_"):
+        read({name: text})
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        read({"VNUM_CELLS": "0", "VNUM_PORT": "0"})
+    assert "VNUM_CELLS" in str(error.value)
+    assert "VNUM_PORT" in str(error.value)

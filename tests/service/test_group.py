@@ -1,0 +1,97 @@
+"""Group commit: what waits meanwhile shares one statement, and everybody gets his own answer."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from tests.engines import the
+from vnum.model.refusals import Code, Refused
+from vnum.service.group import Group, Interrupted
+
+
+class Line:
+    """A run that stops at a gate, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.batches: list[list[int]] = []
+
+    async def run(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        await self.gate.wait()
+        if any(item < 0 for item in items):
+            raise ValueError("a negative one")
+        return [item * 10 for item in items]
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+async def test_everybody_gets_the_result_of_his_own_item(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=2, max_batch=7)
+    line.gate.set()
+    assert await asyncio.gather(*(group.submit(n) for n in range(100))) == [n * 10 for n in range(100)]
+
+
+async def test_an_idle_line_starts_at_once_and_what_comes_meanwhile_goes_together(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=1, max_batch=4)
+    futures = [group.submit(0)]
+    await asyncio.sleep(0)
+    futures += [group.submit(n) for n in range(1, 7)]
+    line.gate.set()
+    await asyncio.gather(*futures)
+    assert line.batches == [[0], [1, 2, 3, 4], [5, 6]]
+
+
+async def test_there_are_no_more_batches_at_once_than_lanes(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=3, max_batch=1)
+    futures = [group.submit(n) for n in range(10)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert line.batches == [[0], [1], [2]]
+    line.gate.set()
+    await asyncio.gather(*futures)
+
+
+async def test_trouble_is_told_to_its_batch_and_the_next_one_runs(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=1, max_batch=2)
+    line.gate.set()
+    answers = await asyncio.gather(*(group.submit(n) for n in (1, -2, 3, 4)), return_exceptions=True)
+    assert [type(answer) for answer in answers[:2]] == [ValueError, ValueError]
+    assert answers[2:] == [30, 40]
+    assert await group.submit(5) == 50
+
+
+async def test_the_queue_is_bounded(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=1, max_batch=1, max_waiting=3)
+    first = group.submit(0)
+    await asyncio.sleep(0)
+    others = [group.submit(n) for n in range(1, 4)]
+    with pytest.raises(Refused) as error:
+        group.submit(9)
+    assert the(error).code is Code.OVERLOADED
+    line.gate.set()
+    assert await asyncio.gather(first, *others) == [0, 10, 20, 30]
+
+
+async def test_who_goes_away_leaves_the_others_their_answers(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=1)
+    futures = [group.submit(n) for n in range(3)]
+    futures[1].cancel()
+    line.gate.set()
+    assert await asyncio.gather(futures[0], futures[2]) == [0, 20]
+
+
+async def test_a_batch_cut_off_is_told_as_unknown(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=1)
+    future = group.submit(1)
+    await asyncio.sleep(0)
+    for task in list(group._busy):
+        task.cancel()
+    with pytest.raises(Interrupted):
+        await future
+    line.gate.set()
+    assert await group.submit(2) == 20, "the line works on"
