@@ -21,7 +21,7 @@ serve: $(READY) ## start the API and its servers, with demo keys that are printe
 	@$(BIN)/vnum serve --demo
 
 test: $(READY) ## set up from nothing, then all tests
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(READY) ## format, lint, types, imports
 	@$(BIN)/ruff format --check .

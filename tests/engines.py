@@ -81,7 +81,8 @@ class World:
 
     async def host(self, number: str = HOST, **rest: Any) -> Host:
         """A host, by default with nine slots (one digit) and one day of quarantine."""
-        return await self.engine.hosts.add(NewHost(host=number, **({"ext_digits": 1, "quarantine_days": 1} | rest)))
+        terms = {"host": number, "ext_digits": 1, "quarantine_days": 1} | rest
+        return await self.engine.hosts.add(msgspec.convert(terms, NewHost))
 
     async def merchant(self, merchant_id: str = "m", **rest: Any) -> None:
         await self.engine.merchants.add(NewMerchant(merchant_id=merchant_id, name=merchant_id, **rest))

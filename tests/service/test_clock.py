@@ -47,9 +47,7 @@ async def test_a_leap_is_refused_until_it_is_over(clock: ServerClock, seconds: S
     assert await clock.settle(later, None) == later, "set right again, it goes on"
 
 
-async def test_an_accepted_leap_is_believed(
-    bare_world: World, clock: ServerClock, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_accepted_leap_is_believed(bare_world: World, clock: ServerClock, seconds: Seconds) -> None:
     """The server's clock is the real one here; the process's own stood still for two days."""
     server = await bare_world.owner.fetchval("SELECT clock_timestamp()")
     await clock.settle(server - timedelta(days=2), None)
@@ -61,6 +59,18 @@ async def test_an_accepted_leap_is_believed(
     assert await clock.settle(server + timedelta(minutes=1), None) == server + timedelta(minutes=1)
     with pytest.raises(Refused):
         await clock.settle(server + timedelta(days=5), None)
+
+
+async def test_a_worker_that_was_idle_meanwhile_believes_it_hours_later(
+    bare_world: World, clock: ServerClock, seconds: Seconds
+) -> None:
+    server = await bare_world.owner.fetchval("SELECT clock_timestamp()")
+    await clock.settle(server - timedelta(days=2), None)
+    await accept_leap(bare_world.engine.database, "op")
+    seconds.now_s = 6 * 3_600
+    assert await clock.settle(server + 6 * HOUR, None) == server + 6 * HOUR
+    with pytest.raises(Refused):
+        await clock.settle(server + timedelta(days=2), None)
 
 
 async def test_a_clock_set_back_goes_on_from_the_highest(clock: ServerClock) -> None:

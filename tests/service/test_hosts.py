@@ -14,7 +14,7 @@ from vnum.service.hosts import NewHost
 
 
 async def test_a_host_is_registered_in_its_dialled_form(bare_world: World) -> None:
-    host = await bare_world.host("+86 184-0091-3965", city="bj", ext_digits=4)
+    host = await bare_world.host("+86 184 0091 3965", city="bj", ext_digits=4)
     assert (host.host, host.city, host.capacity, host.state) == (HOST, "bj", 9_999, HostState.ACTIVE)
     assert await bare_world.engine.hosts.list() == [host]
 

@@ -22,7 +22,7 @@ def show(console: Console, summary: Summary, days: Sequence[PoolDay], out: Path)
     picture = pool_picture(days, width=min(console.width, 100))
     (out / "pool.txt").write_text(plotext.uncolorize(picture) + "\n", encoding="utf-8")
     console.print(Text.from_ansi(picture))
-    console.print(_files(summary, out))
+    console.print(_files(summary, out), soft_wrap=True)  # a path stays whole, to be copied
 
 
 def pool_picture(days: Sequence[PoolDay], *, width: int) -> str:

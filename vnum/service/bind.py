@@ -35,7 +35,7 @@ from vnum.vault.vault import short
 log = structlog.get_logger()
 
 MOST_IN_STATEMENT = 200
-LANES = 4
+LANES = 2
 """Statements that a cell's single requests are written by at a time."""
 
 ATTEMPTS = 6

@@ -31,7 +31,7 @@ class ServerClock:
 
     async def settle(self, server_now: datetime, highest: datetime | None) -> datetime:
         monotonic_s = time.monotonic()
-        if leapt(self._anchor, server_now, monotonic_s) and not await self._accepted(server_now):
+        if leapt(self._anchor, server_now, monotonic_s) and not await self._accepted(server_now, monotonic_s):
             raise Refused(
                 Code.CLOCK_JUMP,
                 f"PostgreSQL's clock jumped to {server_now:%FT%TZ}, more than an hour ahead; "
@@ -41,9 +41,12 @@ class ServerClock:
         self._highest = settle(settle(server_now, highest), self._highest)
         return self._highest
 
-    async def _accepted(self, server_now: datetime) -> bool:
+    async def _accepted(self, server_now: datetime, monotonic_s: float) -> bool:
+        """A leap is accepted after this process last looked: so no more time has passed since than since that look."""
         accepted = await stored.accepted_leap(self._database)
-        return accepted is not None and not leapt(Anchor(accepted, 0), server_now, 0)
+        if accepted is None or self._anchor is None:
+            return False
+        return not leapt(Anchor(accepted, self._anchor.monotonic_s), server_now, monotonic_s)
 
 
 class ManualClock:

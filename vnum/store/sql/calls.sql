@@ -44,7 +44,8 @@ ON CONFLICT (cell, host, caller_hash) DO UPDATE SET until = greatest(l.until, ex
 
 -- name: resolve_records
 -- The binding of each record: the one it names, else the one that route stored for the call, else
--- the one that held the slot when the caller dialled. And what is known of the call already.
+-- the one that held the slot when the caller dialled (in that second: call times are whole ones). And what is
+-- known of the call already.
 -- $1 call cells, $2 call ids, $3 host cells, $4 hosts, $5 extensions, $6 binding ids, $7 call times,
 -- $8 the lowest id that a binding alive at call time may have, $9 the first id after it.
 SELECT i.n, k.content AS known_content, k.minutes AS known_minutes, k.cost AS known_cost,
@@ -63,7 +64,7 @@ LEFT JOIN LATERAL (
     WHERE coalesce(i.binding_id, k.binding_id) IS NULL
       AND b.cell = i.cell AND b.host = i.host AND b.extension = i.extension
       AND b.binding_id >= i.from_id AND b.binding_id < i.to_id
-      AND b.bound_at <= i.call_time AND i.call_time < b.ended_at
+      AND b.bound_at < i.call_time + interval '1 second' AND i.call_time < b.ended_at
     LIMIT 1
 ) b ON true
 LEFT JOIN LATERAL (

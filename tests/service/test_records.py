@@ -1,0 +1,336 @@
+"""Call records: whose call it was, what it costs, and what becomes of those that can not be charged."""
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.engines import DAY, HOST, World, unknown_id
+from vnum.model.bindings import Binding
+from vnum.model.refusals import Code
+from vnum.service.records import CallRecord, Reported, Status
+
+SECOND = timedelta(seconds=1)
+SHANGHAI = timezone(timedelta(hours=8))
+CALLER = "13800000000"
+
+
+def record(world: World, binding: Binding | None, **given: Any) -> CallRecord:
+    """A call of 61 seconds that has just ended; what is given stands in its place."""
+    ended = world.now
+    fields: dict[str, Any] = {
+        "call_id": "call",
+        "host": HOST,
+        "extension": binding.extension if binding else "5",
+        "caller": CALLER,
+        "call_time": ended - 70 * SECOND,
+        "answer_time": ended - 61 * SECOND,
+        "release_time": ended,
+    }
+    return CallRecord(**(fields | given))
+
+
+async def lent(world: World) -> Binding:
+    """A binding that was made two hours ago."""
+    binding = await world.bind("a")
+    world.pass_time(timedelta(hours=2))
+    return binding
+
+
+async def report(world: World, *records: CallRecord) -> list[Reported]:
+    return await world.engine.records.report(records)
+
+
+async def status(world: World, one: CallRecord) -> tuple[Status, Code | None]:
+    (reported,) = await report(world, one)
+    return reported.status, reported.code
+
+
+RATED = (Status.RATED, None)
+
+
+async def charged(world: World) -> list[Any]:
+    return list(await world.owner.fetch("SELECT * FROM calls ORDER BY call_id"))
+
+
+# The price
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes", "cost"),
+    [(0, 0, "0"), (1, 1, "0.02"), (60, 1, "0.02"), (61, 2, "0.04"), (3_600, 60, "1.20")],
+)
+async def test_started_minutes_are_charged(world: World, seconds: int, minutes: int, cost: str) -> None:
+    binding = await lent(world)
+    answered = world.now - seconds * SECOND
+    call = record(world, binding, call_time=answered - 9 * SECOND, answer_time=answered)
+    (reported,) = await report(world, call)
+    assert (reported.status, reported.minutes, reported.cost) == (Status.RATED, minutes, Decimal(cost))
+
+
+async def test_an_unanswered_call_is_rated_and_free(world: World) -> None:
+    binding = await lent(world)
+    (reported,) = await report(world, record(world, binding, answer_time=None))
+    assert (reported.status, reported.minutes, reported.cost) == (Status.RATED, 0, Decimal(0))
+
+
+async def test_seconds_are_cut_to_whole_ones_before_they_are_counted(world: World) -> None:
+    binding = await lent(world)
+    half = timedelta(milliseconds=999)
+    call = record(world, binding, answer_time=world.now - 61 * SECOND + half, release_time=world.now - SECOND + half)
+    (reported,) = await report(world, call)
+    assert reported.minutes == 1
+
+
+# Whose call
+
+
+async def test_the_binding_that_is_named(world: World) -> None:
+    old = await world.bind("a")
+    await world.engine.lifetime.release(old.binding_id, "done")
+    assert await status(world, record(world, old, binding_id=old.binding_id)) == RATED
+    assert (await charged(world))[0]["order_id"] == "a"
+
+
+async def test_the_binding_that_route_connected(world: World) -> None:
+    """Told by the call's id, though the record names no extension and the number was changed hands by then."""
+    binding = await world.bind("a", ttl_days=1)
+    await world.dial(binding, call_id="call")
+    world.pass_time(3 * DAY)
+    await world.fill(9, first=20)
+    assert await status(world, record(world, None, extension=None)) == RATED
+    assert (await charged(world))[0]["binding_id"] == binding.binding_id
+
+
+async def test_the_last_route_of_a_call_counts(world: World) -> None:
+    first, second = await world.bind("a", 1), await world.bind("b", 2)
+    await world.dial(first, call_id="call")
+    await world.dial(second, call_id="call")
+    assert await status(world, record(world, None, extension=None)) == RATED
+    assert (await charged(world))[0]["order_id"] == "b"
+
+
+async def test_the_binding_that_held_the_number_when_the_caller_dialled(world: World) -> None:
+    first = await world.bind("a", 1, ttl_days=1)
+    world.pass_time(3 * DAY)
+    owners = await world.fill(9, first=20)
+    then, now = first.bound_at + timedelta(hours=1), world.now
+    calls = [
+        record(world, first, call_id="then", call_time=then, answer_time=then + SECOND, release_time=then + 9 * SECOND),
+        record(world, first, call_id="now", call_time=now, answer_time=None),
+    ]
+    assert {one.status for one in await report(world, *calls)} == {Status.RATED}
+    owner = next(one for one in owners if one.extension == first.extension)
+    found = {row["call_id"]: row["binding_id"] for row in await charged(world)}
+    assert found == {"then": first.binding_id, "now": owner.binding_id}
+
+
+async def test_a_call_that_ran_when_its_binding_expired_is_charged_to_it(world: World) -> None:
+    binding = await world.bind("a", ttl_days=1)
+    world.pass_time(DAY + timedelta(minutes=30))
+    call = record(
+        world,
+        binding,
+        call_time=binding.ended_at - SECOND,
+        answer_time=binding.ended_at + 5 * SECOND,
+        release_time=binding.ended_at + timedelta(minutes=20),
+    )
+    (reported,) = await report(world, call)
+    assert (reported.status, reported.minutes) == (Status.RATED, 20)
+
+
+async def test_a_call_dialled_at_the_end_belongs_to_nobody(world: World) -> None:
+    binding = await world.bind("a", ttl_days=1)
+    world.pass_time(DAY + timedelta(hours=1))
+    call = record(world, binding, call_time=binding.ended_at, answer_time=None)
+    assert await status(world, call) == (Status.REJECTED, Code.NO_BINDING)
+
+
+async def test_a_call_dialled_in_the_second_of_its_binding_is_its_own(world: World) -> None:
+    """The binding is a microsecond exact, the record of the call in whole seconds."""
+    world.pass_time(timedelta(milliseconds=700))
+    binding = await world.bind("a")
+    call = record(world, binding, call_time=world.now.replace(microsecond=0), answer_time=None)
+    assert await status(world, call) == RATED
+
+
+# What is rejected
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"extension": "9" * 32}, Code.INVALID_NUMBER),
+        ({"extension": "x"}, Code.INVALID_NUMBER),
+        ({"host": "18400000009"}, Code.HOST_NOT_FOUND),
+        ({"caller": "?"}, Code.INVALID_CALLER),
+        ({"extension": "other"}, Code.NO_BINDING),
+        ({"binding_id": "unknown"}, Code.NO_BINDING),
+        ({"binding_id": "own", "extension": "other"}, Code.BINDING_MISMATCH),
+        ({"binding_id": "own", "host": "18400000008"}, Code.BINDING_MISMATCH),
+        ({"answer_time": timedelta(seconds=1)}, Code.RELEASE_BEFORE_ANSWER),
+        ({"call_time": timedelta(seconds=1), "answer_time": None}, Code.RELEASE_BEFORE_ANSWER),
+        ({"release_time": timedelta(minutes=5, seconds=1)}, Code.TIME_IN_FUTURE),
+        ({"release_time": timedelta(hours=8)}, Code.TIME_IN_FUTURE),
+        ({"call_time": -timedelta(days=3_000)}, Code.INVALID_REQUEST),
+    ],
+    ids=str,
+)
+async def test_what_is_rejected_is_kept_with_its_reason(world: World, given: dict[str, Any], code: Code) -> None:
+    binding = await lent(world)
+    await world.host("18400000008")
+    call = record(world, binding, **{name: _meant(world, binding, value) for name, value in given.items()})
+    assert await status(world, call) == (Status.REJECTED, code)
+    assert await charged(world) == []
+    kept = await world.owner.fetchrow("SELECT * FROM call_reviews")
+    assert (kept["call_id"], kept["status"], kept["code"]) == ("call", "rejected", code)
+    assert CALLER not in kept["record"], "the caller is sealed"
+    assert world.engine.vault.open(kept["caller"], kept["review_id"], b"caller") == call.caller
+
+
+def _meant(world: World, binding: Binding, value: Any) -> Any:
+    match value:
+        case "own":
+            return binding.binding_id
+        case "unknown":
+            return unknown_id(binding)
+        case "other":
+            return next(digit for digit in "123456789" if digit != binding.extension)
+        case timedelta():
+            return world.now + value
+    return value
+
+
+async def test_five_minutes_ahead_is_a_clock_and_no_mistake(world: World) -> None:
+    binding = await lent(world)
+    call = record(world, binding, answer_time=world.now, release_time=world.now + timedelta(minutes=5))
+    assert await status(world, call) == RATED
+
+
+async def test_a_rejected_record_can_be_sent_again(world: World) -> None:
+    """The binding came later than the record, or the switch sent it right the second time."""
+    call = record(world, None, call_time=world.now, answer_time=None)
+    assert await status(world, call) == (Status.REJECTED, Code.NO_BINDING)
+    assert await status(world, call) == (Status.REJECTED, Code.NO_BINDING)
+    assert await world.count("call_reviews") == 1, "the same content is kept once"
+    await world.fill(9)
+    assert await status(world, call) == RATED
+    assert await world.count("calls") == 1
+
+
+# Duplicates and conflicts
+
+
+WRITTEN = {
+    "as it was": {},
+    "in another zone": {"zone": SHANGHAI},
+    "with fractions of a second": {"fraction": timedelta(microseconds=999_999)},
+    "the caller with its country": {"caller": "+86" + CALLER},
+    "another cause": {"release_cause": 31},
+    "another direction": {"release_dir": 2},
+}
+
+
+@pytest.mark.parametrize("change", WRITTEN.values(), ids=WRITTEN)
+async def test_the_same_content_is_a_duplicate_however_written(world: World, change: dict[str, Any]) -> None:
+    binding = await lent(world)
+    call = record(world, binding, release_cause=16, release_dir=1)
+    assert await status(world, call) == RATED
+    zone, fraction = change.get("zone"), change.get("fraction", timedelta(0))
+    times = {name: getattr(call, name) + fraction for name in ("call_time", "answer_time", "release_time")}
+    rest = {name: value for name, value in change.items() if name not in ("zone", "fraction")}
+    again = msgspec.structs.replace(call, **{name: at.astimezone(zone) for name, at in times.items()}, **rest)
+    (reported,) = await report(world, again)
+    assert (reported.status, reported.minutes, reported.cost) == (Status.DUPLICATE, 2, Decimal("0.04"))
+    assert await world.count("calls") == 1
+    assert await world.count("call_reviews") == 0
+
+
+OTHER = {
+    "another caller": {"caller": "13800000001"},
+    "a longer call": {"release_time": SECOND},
+    "a later answer": {"answer_time": SECOND},
+    "an earlier dial": {"call_time": -SECOND},
+    "not answered": {"answer_time": None},
+}
+
+
+@pytest.mark.parametrize("change", OTHER.values(), ids=OTHER)
+async def test_other_content_is_a_conflict_and_kept_aside(world: World, change: dict[str, Any]) -> None:
+    binding = await lent(world)
+    call = record(world, binding)
+    await report(world, call)
+    moved = {
+        name: getattr(call, name) + value if isinstance(value, timedelta) else value for name, value in change.items()
+    }
+    conflict = msgspec.structs.replace(call, **moved)
+    for _ in range(2):
+        assert await status(world, conflict) == (Status.CONFLICT, Code.RECORD_CONFLICT)
+    assert [row["minutes"] for row in await charged(world)] == [2], "the first one counts"
+    kept = await world.owner.fetch("SELECT status, code FROM call_reviews")
+    assert list(map(tuple, kept)) == [("conflict", "record_conflict")]
+    assert await status(world, call) == (Status.DUPLICATE, None)
+
+
+async def test_a_call_id_is_known_for_ever(world: World) -> None:
+    """Across months and hosts."""
+    await world.host("18400000008")
+    first = await lent(world)
+    await report(world, record(world, first, host=first.host))
+    world.pass_time(100 * DAY)
+    await world.engine.care.tend()
+    second = await world.bind("b", 2)
+    world.pass_time(timedelta(hours=1))
+    assert await status(world, record(world, second, host=second.host)) == (Status.CONFLICT, Code.RECORD_CONFLICT)
+
+
+async def test_one_batch_tells_of_each_in_order(world: World) -> None:
+    binding = await lent(world)
+    call = record(world, binding)
+    batch = [
+        call,
+        record(world, binding, call_id="two", answer_time=None),
+        msgspec.structs.replace(call, caller="13800000001"),
+        record(world, binding, call_id="three", caller="?"),
+        call,
+        call,
+    ]
+    reported = await report(world, *batch)
+    assert [one.call_id for one in reported] == [one.call_id for one in batch]
+    assert [str(one.status) for one in reported] == ["rated", "rated", "conflict", "rejected", "duplicate", "duplicate"]
+
+
+async def test_a_call_reported_by_many_at_once_is_charged_once(world: World) -> None:
+    binding = await lent(world)
+    calls = [record(world, binding, call_id=f"c{n}") for n in range(20)]
+    answers = await asyncio.gather(*(report(world, *calls[at:], *calls[:at]) for at in range(6)))
+    by_call: dict[str, list[Status]] = {}
+    for one in (one for answer in answers for one in answer):
+        by_call.setdefault(one.call_id, []).append(one.status)
+    for statuses in by_call.values():
+        assert sorted(statuses) == [Status.DUPLICATE] * 5 + [Status.RATED]
+    assert await world.count("calls") == 20
+
+
+async def test_one_record_that_can_not_be_stored_fails_alone(world: World) -> None:
+    """A call in a month before the service began has no place: the switch must get rid of the others."""
+    binding = await lent(world)
+    long_ago = datetime(2025, 3, 1, tzinfo=SHANGHAI)
+    calls = [record(world, binding, call_id=f"c{n}") for n in range(50)]
+    calls[17] = record(
+        world, binding, call_id="c17", binding_id=binding.binding_id, call_time=long_ago, answer_time=long_ago
+    )
+    statuses = [one.status for one in await report(world, *calls)]
+    assert statuses == [Status.REJECTED if n == 17 else Status.RATED for n in range(50)]
+
+
+async def test_the_caller_is_sealed_and_found_by_its_hash(world: World) -> None:
+    binding = await lent(world)
+    await report(world, record(world, binding))
+    (row,) = await charged(world)
+    assert CALLER.encode() not in row["caller"]
+    assert world.engine.vault.open(row["caller"], "call", b"caller") == "+86" + CALLER
+    assert row["caller_hash"] == world.engine.vault.fingerprint("+86" + CALLER)

@@ -1,0 +1,170 @@
+"""Route: every answer to the switch. A real number leaves on an allowed call, and on no other answer."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.engines import DAY, HOST, World, host_number, on_pool
+from vnum.model.hosts import HostState
+from vnum.model.refusals import Code
+from vnum.service.route import Action, Cause, Decision, Policy, RouteRequest, fail_closed
+
+CALLER = "13800000000"
+CALLEE = "+8613900000001"
+
+
+async def route(
+    world: World, digits: str | None, *, call_id: str = "c", caller: str = CALLER, host: str = HOST
+) -> Decision:
+    return await world.engine.routes.route(RouteRequest(call_id=call_id, caller=caller, host=host, digits=digits))
+
+
+def told(decision: Decision) -> tuple[Action, int | None, Code | None]:
+    return decision.action, decision.cause, decision.code
+
+
+NO_NUMBER = (Action.REJECT, Cause.UNALLOCATED)
+AGAIN = (Action.COLLECT, None, Code.NO_BINDING)
+
+
+async def test_the_host_alone_asks_for_the_extension(world: World) -> None:
+    for digits in (None, ""):
+        decision = await route(world, digits)
+        assert (decision.action, decision.prompt, decision.digits) == (Action.COLLECT, "extension", 1)
+        assert decision.code is None
+
+
+async def test_the_extension_connects(world: World) -> None:
+    binding = await world.bind("a")
+    assert await route(world, binding.extension) == Decision(
+        action=Action.CONNECT,
+        binding_id=binding.binding_id,
+        callee=CALLEE,
+        display_number=HOST,
+        max_seconds=10_800,
+    )
+
+
+async def test_every_other_answer_names_no_phone(world: World) -> None:
+    binding = await world.bind("a", ttl_days=1)
+    free = next(digit for digit in "123456789" if digit != binding.extension)
+    answers = [await route(world, digits) for digits in (None, free, "77", "x")]
+    answers.append(await route(world, binding.extension, host=host_number(8)))
+    answers.append(await route(world, binding.extension, caller="not a caller!"))
+    world.pass_time(DAY)
+    answers.append(await route(world, binding.extension))
+    assert {answer.callee for answer in answers} == {None}
+    assert CALLEE not in str(answers)
+
+
+@pytest.mark.parametrize(
+    ("end", "answer"),
+    [
+        ("expired", (*NO_NUMBER, Code.BINDING_EXPIRED)),
+        ("released", (*NO_NUMBER, Code.BINDING_RELEASED)),
+        ("erased", (*NO_NUMBER, Code.RECIPIENT_ERASED)),
+        ("locked host", (Action.CONNECT, None, None)),
+        ("draining host", (Action.CONNECT, None, None)),
+    ],
+)
+async def test_what_a_bound_extension_answers(world: World, end: str, answer: tuple[object, ...]) -> None:
+    binding = await world.bind("a", ttl_days=1)
+    match end:
+        case "expired":
+            world.pass_time(DAY)
+        case "released":
+            await world.engine.lifetime.release(binding.binding_id, "done")
+        case "erased":
+            await world.owner.execute("UPDATE bindings SET recipient = NULL")
+        case "locked host":
+            await world.engine.hosts.set_state(HOST, HostState.LOCKED)
+        case "draining host":
+            await world.engine.hosts.set_state(HOST, HostState.DRAINING)
+    assert told(await route(world, binding.extension)) == answer
+
+
+@pytest.mark.parametrize(
+    ("host", "caller", "answer"),
+    [
+        (host_number(8), CALLER, (*NO_NUMBER, Code.HOST_NOT_FOUND)),
+        ("nonsense", CALLER, (*NO_NUMBER, Code.HOST_NOT_FOUND)),
+        (HOST, "!", (Action.REJECT, Cause.BAD_FORMAT, Code.INVALID_CALLER)),
+        (HOST, "1" * 40, (Action.REJECT, Cause.BAD_FORMAT, Code.INVALID_CALLER)),
+        (HOST, "anonymous", (Action.COLLECT, None, None)),
+        (HOST, "+4915112345678", (Action.COLLECT, None, None)),
+        (HOST, "10086", (Action.COLLECT, None, None)),
+    ],
+)
+async def test_who_may_be_asked_for_digits(world: World, host: str, caller: str, answer: tuple[object, ...]) -> None:
+    assert told(await route(world, None, host=host, caller=caller)) == answer
+
+
+@pytest.mark.parametrize("digits", ["5", "55", "0", "x", "＃", "１", "123456789012345"])
+async def test_what_is_no_extension_in_use_is_asked_again(world: World, digits: str) -> None:
+    decision = await route(world, digits)
+    assert told(decision) == AGAIN
+    assert (decision.prompt, decision.digits) == ("wrong_extension", 1)
+
+
+async def test_three_tries_a_call_and_each_digits_count_once(world: World) -> None:
+    """The switch may send the same digits again, when an answer was lost."""
+    answers = [told(await route(world, digits)) for digits in ("1", "1", "2", "2", "2", "3", "3")]
+    assert answers == [AGAIN] * 5 + [(*NO_NUMBER, Code.TOO_MANY_TRIES)] * 2
+    assert told(await route(world, "4", call_id="the next call")) == AGAIN
+
+
+async def test_ten_wrong_ones_within_an_hour_lock_the_caller_out_for_a_day(world: World) -> None:
+    binding = await world.bind("a", ttl_days=3)
+    wrong = [digit for digit in "123456789" if digit != binding.extension]
+    answers = [told(await route(world, wrong[n % 2], call_id=f"c{n // 2}")) for n in range(10)]
+    assert answers == [AGAIN] * 9 + [(Action.REJECT, Cause.REJECTED, Code.CALLER_LOCKED_OUT)]
+    assert (await route(world, binding.extension, call_id="right at last")).code is Code.CALLER_LOCKED_OUT
+    assert (await route(world, binding.extension, caller="13800000001")).callee == CALLEE, "others are not"
+    world.pass_time(DAY - timedelta(seconds=1))
+    assert (await route(world, binding.extension)).code is Code.CALLER_LOCKED_OUT
+    world.pass_time(timedelta(seconds=1))
+    assert (await route(world, binding.extension)).callee == CALLEE
+
+
+async def test_wrong_ones_of_an_hour_ago_are_forgiven(world: World) -> None:
+    for n in range(18):
+        assert told(await route(world, "5", call_id=f"c{n}")) == AGAIN
+        world.pass_time(timedelta(minutes=7))
+
+
+async def test_a_lock_is_for_one_host(world: World) -> None:
+    await world.host(host_number(9))
+    for n in range(12):
+        await route(world, "5", call_id=f"c{n}")
+    assert told(await route(world, "5", call_id="x", host=host_number(9))) == AGAIN
+
+
+async def test_however_written_it_is_one_caller(world: World) -> None:
+    written = [CALLER, f"+86{CALLER}", f"0086{CALLER}", f"86{CALLER}", "138-0000-0000"]
+    for n in range(9):
+        await route(world, "5", call_id=f"c{n}", caller=written[n % 5])
+    assert (await route(world, "5", call_id="c9", caller=written[4])).code is Code.CALLER_LOCKED_OUT
+
+
+async def test_a_replay_counts_no_wrong_ones(world: World) -> None:
+    """The policies that refuse are off there."""
+    unguarded = on_pool(world, world.engine.pool, policy=Policy(guards=False, max_seconds=60))
+    for n in range(15):
+        assert told(await route(unguarded, "5", call_id=f"c{n}")) == (*NO_NUMBER, Code.NO_BINDING)
+    binding = await unguarded.bind("a")
+    assert (await route(unguarded, binding.extension)).max_seconds == 60
+
+
+async def test_a_mis_keyed_checked_extension_reaches_nobody(bare_world: World) -> None:
+    """With a check digit no single wrong digit and no swap of neighbours is another's extension."""
+    await bare_world.merchant()
+    await bare_world.host(ext_digits=2, ext_check="damm")
+    bound = {binding.extension for binding in await bare_world.fill(9)}
+    for right in sorted(bound):
+        wrong = {right[::-1]} | {digit + right[1] for digit in "0123456789"} | {right[0] + d for d in "0123456789"}
+        assert not (wrong - {right}) & bound
+
+
+@pytest.mark.parametrize("trouble", [OSError("gone"), ValueError("a bug")])
+def test_what_could_not_be_answered_is_rejected(trouble: Exception) -> None:
+    assert told(fail_closed(trouble)) == (Action.REJECT, Cause.TEMPORARY, Code.STORE_UNAVAILABLE)
