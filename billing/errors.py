@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 Code = Literal[
     "period_invalid",
     "period_not_over",
+    "period_not_closed",
     "period_out_of_order",
     "merchant_not_found",
     "tariff_missing",
@@ -38,6 +39,12 @@ class PeriodNotOver(BillingRefusal):
     """A month is closed after its last instant, never before."""
 
     code = "period_not_over"
+
+
+class PeriodNotClosed(BillingRefusal):
+    """A month is exported once it is closed; before, a file of it would say that nothing is owed."""
+
+    code = "period_not_closed"
 
 
 class PeriodOutOfOrder(BillingRefusal):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from billing.errors import InvoiceNotFound
+from billing.errors import InvoiceNotFound, PeriodNotClosed
 from billing.invoice import Buyer, Invoice, Item, Late, Line, MerchantId, Serial
 from billing.periods import Period
 from billing.queries import Connection, load_queries
@@ -28,6 +28,12 @@ async def get_invoice(connection: Connection, number: str) -> Invoice:
     if row is None:
         raise InvoiceNotFound(f"no invoice {number!r}")
     return (await _with_lines(connection, [row]))[0]
+
+
+async def require_closed(connection: Connection, period: Period, merchant_ids: Sequence[str] | None = None) -> None:
+    """Raises PeriodNotClosed unless the period was closed for one of the merchants (None = for anyone)."""
+    if not await connection.fetchval(_SQL["closed"], period.first_day, merchant_ids):
+        raise PeriodNotClosed(f"{period} is not closed yet; close it first, then export it")
 
 
 async def list_invoices(

@@ -28,8 +28,9 @@ from vnum.service.reviews import Reviews
 from vnum.service.route import Policy, Routes
 from vnum.service.supply import Supply
 from vnum.store import clock as stored_clock
+from vnum.store import master_keys
 from vnum.store.database import Database, open_database
-from vnum.vault import Vault, open_key_file
+from vnum.vault import KeyFileError, Vault, open_key_file
 
 REDIS_TIMEOUT_S = 1.0
 REDIS_CONNECTIONS = 32
@@ -81,7 +82,6 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncIterator[Engine]:
     """An engine on a migrated schema; closes its connections at the end."""
-    vault = Vault(open_key_file(parts.key_file, may_make=parts.may_make_key))
     database = await open_database(
         parts.postgres_dsn,
         parts.schema,
@@ -91,6 +91,7 @@ async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncItera
     notes = await open_database(parts.postgres_dsn, parts.schema, connections=NOTE_CONNECTIONS, durable=False)
     pool = RedisPool(open_redis(parts.redis_url), Keys(parts.prefix or parts.schema))
     try:
+        vault = await open_vault(parts, database)
         engine = assemble(parts, database, notes, pool, vault, clock)
         await stored_clock.ensure_months(database, await peek(engine.clock, database))
         yield engine
@@ -98,6 +99,24 @@ async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncItera
         await pool.close()
         await notes.close()
         await database.close()
+
+
+async def open_vault(parts: Parts, database: Database) -> Vault:
+    """The vault of the key that sealed what is in the database; a new key only for a database that has none.
+
+    Raises KeyFileError: another key would leave phones that nobody can open, and seal new ones apart from them.
+    """
+    proofs = await master_keys.proofs(database)
+    vault = Vault(open_key_file(parts.key_file, may_make=parts.may_make_key and not proofs))
+    if not proofs:
+        await master_keys.add(database, vault.key_id, vault.proof)
+        proofs = await master_keys.proofs(database)
+    if proofs.get(vault.key_id) != vault.proof:
+        raise KeyFileError(
+            f"{parts.key_file}: not the master key that this database was sealed with; "
+            "put that one back, or name it by VNUM_MASTER_KEY_FILE"
+        )
+    return vault
 
 
 def open_redis(url: str) -> Redis:

@@ -11,7 +11,7 @@ from billing.errors import BillingRefusal, InvoiceNotFound
 from billing.errors import Code as BillingCode
 from billing.export import export_csv, export_json, invoice_head
 from billing.invoice import Invoice, Item
-from billing.invoices import get_invoice, list_invoices
+from billing.invoices import get_invoice, list_invoices, require_closed
 from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
@@ -46,6 +46,7 @@ __all__ = [
     "load_migrations",
     "plain",
     "rate_call",
+    "require_closed",
     "two_places",
 ]
 

@@ -1,6 +1,7 @@
 """Settings: read once, from the environment, at the composition root. Nothing else reads the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Without `postgres_dsn` and `redis_url`, vnum starts embedded servers in `data_dir`.
     """
 
-    data_dir: Path = msgspec.field(default_factory=lambda: Path(platformdirs.user_data_dir("vnum")))
+    data_dir: Path = msgspec.field(default_factory=lambda: _data_dir())
     postgres_dsn: str | None = None
     postgres_admin_dsn: str | None = None
     redis_url: str | None = None
@@ -47,6 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             (not 2 <= self.postgres_connections <= 64, "VNUM_POSTGRES_CONNECTIONS must be 2 to 64"),
             (not 1 <= self.statement_timeout_s <= 600, "VNUM_STATEMENT_TIMEOUT_S must be 1 to 600"),
             (not 1 <= self.max_call_seconds <= 86_400, "VNUM_MAX_CALL_SECONDS must be 1 to 86400"),
+            (
+                not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema),
+                "VNUM_SCHEMA must be lower-case letters, digits and _ (at most 63)",
+            ),
             (not self.issuer.isalnum(), "VNUM_ISSUER must be letters and digits"),
             (
                 self.log_level not in {"debug", "info", "warning", "error"},
@@ -61,6 +66,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def embedded(self) -> bool:
         return self.postgres_dsn is None
+
+
+def _data_dir() -> Path:
+    """`.vnum` where one is (a checkout whose demo or server was started), else the user's own data folder."""
+    here = Path.cwd() / ".vnum"
+    return here if here.is_dir() else Path(platformdirs.user_data_dir("vnum"))
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:

@@ -17,3 +17,9 @@ WHERE ($1::date IS NULL OR period = $1)
   AND ($3::date IS NULL OR (period, merchant_id COLLATE "C") > ($3, $4::text))
 ORDER BY period, merchant_id COLLATE "C"
 LIMIT $5::integer
+
+-- name: closed
+-- Whether the close of a period is complete for anyone. $1 period, $2 merchants or null.
+SELECT EXISTS (
+    SELECT FROM closes WHERE period = $1::date AND ($2::text[] IS NULL OR merchant_id = ANY ($2))
+)

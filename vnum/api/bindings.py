@@ -30,8 +30,8 @@ LANES: Final = 3
 _REQUEST: Final = msgspec.json.Decoder(BindRequest)
 
 
-class BindingView(msgspec.Struct, frozen=True, gc=False):
-    """A binding as callers see it. `number` is what a label bears."""
+class BindingView(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A binding as callers see it. `number` is what a label bears; `ended_at` is there once it was released."""
 
     binding_id: UUID
     merchant_id: str
@@ -43,6 +43,7 @@ class BindingView(msgspec.Struct, frozen=True, gc=False):
     state: State
     bound_at: datetime
     expires_at: datetime
+    ended_at: datetime | None = None
 
 
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -190,6 +191,7 @@ def view(binding: Binding, now: datetime) -> BindingView:
         binding.state(now),
         utc(binding.bound_at),
         utc(binding.expires_at),
+        utc(binding.ended_at) if binding.released else None,
     )
 
 

@@ -61,6 +61,7 @@ STATUS: Final[dict[str, int]] = {
     Code.RECORD_CONFLICT: 409,
     Code.NO_NUMBER_AVAILABLE: 409,
     Code.PERIOD_NOT_OVER: 409,
+    Code.PERIOD_NOT_CLOSED: 409,
     Code.PERIOD_OUT_OF_ORDER: 409,
     Code.EXTEND_LIMIT: 422,
     Code.ORDER_NOT_SHIPPED: 422,

@@ -45,8 +45,8 @@ async def import_(file: Path) -> None:
         sys.exit(1)
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    with file.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as opened:
+def _rows(file: Path) -> Iterator[tuple[int, dict[str | None, str]]]:
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
         reader = csv.DictReader(opened)
         unknown = sorted(set(reader.fieldnames or ()) - set(COLUMNS))
         if "host" not in (reader.fieldnames or ()) or unknown:
@@ -56,9 +56,13 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             yield reader.line_num, row
 
 
-def _host(row: dict[str, str]) -> NewHost:
-    """Empty cells take the defaults."""
-    given: dict[str, object] = {name: value for name, value in row.items() if value}
+def _host(row: dict[str | None, str]) -> NewHost:
+    """Empty cells take the defaults. Raises ValidationError."""
+    if None in row:
+        raise msgspec.ValidationError("more cells than the header has columns")
+    if any("\udc80" <= sign <= "\udcff" for value in row.values() for sign in value or ""):
+        raise msgspec.ValidationError("not UTF-8; save the file as CSV UTF-8")
+    given: dict[str, object] = {name: value for name, value in row.items() if name and value}
     if given.get("quarantine_days") == "never":
         given["quarantine_days"] = None
     return msgspec.convert(given, NewHost, strict=False)

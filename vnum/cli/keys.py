@@ -34,12 +34,12 @@ async def list_() -> None:
     async with engine() as opened:
         found = await opened.keys.list()
     table = Table()
-    for column in ("key", "role", "tied to", "made", "revoked"):
+    for column in ("key", "role", "tied to", "note", "made", "revoked"):
         table.add_column(column)
     for key in found:
         tied = ", ".join(key.merchants or ()) or key.carrier or ""
         revoked = f"{key.revoked_at:%F %T}" if key.revoked_at else ""
-        table.add_row(key.key_id, key.role, tied, f"{key.created_at:%F %T}", revoked)
+        table.add_row(key.key_id, key.role, tied, key.note or "", f"{key.created_at:%F %T}", revoked)
     console.print(table)
 
 
@@ -51,7 +51,7 @@ async def revoke(key_id: str) -> None:
     async with engine() as opened:
         if not await opened.keys.revoke(key_id):
             raise click.ClickException(f"no key {key_id} is in force")
-    click.echo(f"{key_id} revoked")
+    click.echo(f"{key_id} revoked; servers that run know within a few seconds")
 
 
 @keys.command()

@@ -18,9 +18,9 @@ from vnum.engine import Engine, open_engine
 from vnum.servers import Endpoints
 from vnum.service.keys import Role
 from vnum.settings import Settings
-from vnum.vault import open_key_file
 
 BACKLOG = 1024
+DEMO = "demo"
 
 
 @click.command()
@@ -30,12 +30,11 @@ BACKLOG = 1024
 @command
 async def serve(workers: int, inherited: int | None, *, demo: bool) -> None:
     """Start the API (VNUM_HOST, VNUM_PORT) and, unless the settings name others, its servers. Stop it with Ctrl-C."""
-    async with servers(level="info") as (settings, endpoints):
+    async with servers(level=None) as (settings, endpoints):
         if inherited is not None:
             await _worker(settings, endpoints, socket.socket(fileno=inherited))
             return
         await bring_up(settings, endpoints)
-        open_key_file(settings.key_file, may_make=settings.embedded)
         with _listen(settings) as listening:
             async with open_engine(parts(settings, endpoints)) as engine, _demo_keys(engine, wanted=demo):
                 _announce(settings, endpoints, workers)
@@ -66,7 +65,8 @@ def _listen(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), backlog=BACKLOG)
     except OSError as trouble:
         raise click.ClickException(
-            f"cannot listen on {settings.host}:{settings.port}: {trouble.strerror}; set VNUM_PORT to a free one"
+            f"cannot listen on {settings.host}:{settings.port}: {trouble.strerror}; "
+            "set VNUM_PORT to a free port and VNUM_HOST to an address of this machine"
         ) from trouble
 
 
@@ -107,7 +107,8 @@ async def _demo_keys(engine: Engine, *, wanted: bool) -> AsyncIterator[None]:
     if not wanted:
         yield
         return
-    made = {role: await engine.keys.make(role) for role in Role}
+    await engine.keys.revoke_noted(DEMO)  # those of a server that was killed
+    made = {role: await engine.keys.make(role, note=DEMO) for role in Role}
     table = Table(title="demo keys: shown this once, good until this server stops")
     table.add_column("role")
     table.add_column("Authorization: Bearer", no_wrap=True)

@@ -70,13 +70,29 @@ def set_up_logs(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
+    libraries = logging.getLogger()
+    libraries.handlers = [_Libraries()]
+    libraries.setLevel(logging.WARNING)
+
+
+class _Libraries(logging.Handler):
+    """What libraries log, as a line of ours: without tracebacks, which could hold a row's values."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        trouble = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        structlog.get_logger().warning("library", library=record.name, said=record.msg, trouble=trouble)
 
 
 @asynccontextmanager
-async def servers(*, level: str = "warning") -> AsyncIterator[tuple[Settings, Endpoints]]:
-    """The servers that the settings name, or embedded ones for as long as the command runs."""
+async def servers(*, level: str | None = "warning") -> AsyncIterator[tuple[Settings, Endpoints]]:
+    """The servers that the settings name, or embedded ones for as long as the command runs.
+
+    `level` None = as VNUM_LOG_LEVEL says.
+    """
     settings = read()
-    set_up_logs(level)
+    set_up_logs(level or settings.log_level)
+    if settings.postgres_dsn is None and not settings.data_dir.exists():
+        click.echo(f"new databases in {settings.data_dir} (VNUM_DATA_DIR)", err=True)
     async with open_servers(
         settings.data_dir,
         postgres_dsn=settings.postgres_dsn,

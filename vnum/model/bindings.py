@@ -77,7 +77,10 @@ def release(binding: Binding, now: datetime) -> bool | Refusal:
 def ended(binding: Binding, now: datetime) -> Refusal:
     """The refusal that names how a binding ended."""
     if binding.state(now) is State.RELEASED:
-        return Refusal(code=Code.BINDING_RELEASED, detail=f"the binding was released at {binding.ended_at:%FT%TZ}")
+        return Refusal(
+            code=Code.BINDING_RELEASED,
+            detail=f"the binding was released at {binding.ended_at:%FT%TZ}; for a new number bind the order again",
+        )
     return Refusal(
         code=Code.BINDING_EXPIRED,
         detail=f"the binding expired at {binding.ended_at:%FT%TZ} and is never revived; bind the order again",

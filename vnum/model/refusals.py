@@ -32,6 +32,7 @@ class Code(StrEnum):
     TARIFF_NOT_FOUND = "tariff_not_found"
     INVOICE_NOT_FOUND = "invoice_not_found"
     PERIOD_NOT_OVER = "period_not_over"
+    PERIOD_NOT_CLOSED = "period_not_closed"
     PERIOD_OUT_OF_ORDER = "period_out_of_order"
     CLOSE_BLOCKED = "close_blocked"
     CLOCK_JUMP = "clock_jump"

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vnum.finance import plain
+from vnum.replay.files import SHANGHAI
 from vnum.replay.summary import Summary
 
 PoolDay = tuple[datetime, int, int]
@@ -32,11 +33,14 @@ def pool_picture(days: Sequence[PoolDay], *, width: int) -> str:
     plotext.plotsize(width, 18)
     plotext.title("slots of the pool, day by day")
     numbers = list(range(len(days)))
-    plotext.plot(numbers, [bound for _, bound, _ in days], label="bound", marker="braille", color="green")
-    plotext.plot(numbers, [resting for _, _, resting in days], label="in quarantine", marker="braille", color="orange")
+    plotext.plot(numbers, [bound for _, bound, _ in days], label="bound", marker="●", color="green")
+    plotext.plot(numbers, [resting for _, _, resting in days], label="in quarantine", marker="x", color="orange")
     step = max(1, len(days) // 8)
-    plotext.xticks(numbers[::step], [f"{day:%m-%d}" for day, _, _ in days[::step]])
-    plotext.ylim(0, 1.3 * max((bound + resting for _, bound, resting in days), default=1))  # room for the legend
+    plotext.xticks(numbers[::step], [f"{day.astimezone(SHANGHAI):%m-%d}" for day, _, _ in days[::step]])
+    top = max((bound + resting for _, bound, resting in days), default=1)
+    plotext.ylim(0, 1.3 * top)  # room for the legend
+    ticks = sorted({top * part // 4 for part in range(5)})
+    plotext.yticks(ticks, [f"{tick:,}" for tick in ticks])
     return str(plotext.build())
 
 

@@ -124,6 +124,8 @@ class Binder:
             phone = parse_recipient(request.recipient_phone).canonical
         except PhoneError as error:
             return Refusal(code=Code.INVALID_PHONE, detail=f"recipient_phone: {error}")
+        if self._registry.has(phone.removeprefix("+86")) or self._registry.has(phone.replace("+86", "0", 1)):
+            return Refusal(code=Code.INVALID_PHONE, detail="recipient_phone: a host number of this service")
         return self.order(
             request.merchant_id,
             request.order_id,
@@ -446,7 +448,7 @@ def _known(order: Order, record: Record, now: datetime) -> Outcome | None:
 
 _CONFLICT = Refusal(
     code=Code.BINDING_CONFLICT,
-    detail="the order has a live binding to another phone; change that binding's recipient, or release it first",
+    detail="the order has a live binding to another phone; release that one first, then bind again",
 )
 
 

@@ -23,6 +23,7 @@ from vnum.store.database import Database, trying_again
 class HostUse(msgspec.Struct, frozen=True, kw_only=True):
     """What is free, bound and in quarantine on a host, by PostgreSQL; and, at the past week's pace, how long it lasts.
 
+    `free` = may be bound now, so at most what `max_live` leaves.
     `days_left` None = nothing was bound in the past week.
     """
 
@@ -134,6 +135,8 @@ class Care:
 
 def _use(host: Host, bound: int, quarantined: int, bound_in_week: int) -> HostUse:
     free = host.capacity - bound - quarantined
+    if host.max_live is not None:
+        free = max(0, min(free, host.max_live - bound))
     return HostUse(
         host=host.host,
         city=host.city,

@@ -17,6 +17,7 @@ from vnum.finance import (
     export_json,
     get_invoice,
     list_invoices,
+    require_closed,
 )
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock
@@ -74,7 +75,11 @@ class Invoices:
         return invoice
 
     async def of_period(self, period: str, tie: Tie = None) -> OfPeriod:
-        return OfPeriod(period=Period.parse(period), merchant_ids=None if tie is None else tuple(tie))
+        """All invoices of a closed month that the key may see. Raises BillingRefusal (period_not_closed)."""
+        month = Period.parse(period)
+        async with self._database.acquire() as connection:
+            await require_closed(connection, month, None if tie is None else list(tie))
+        return OfPeriod(period=month, merchant_ids=None if tie is None else tuple(tie))
 
     async def export(self, selection: Selection, form: Format) -> AsyncGenerator[bytes, None]:
         """The file in pieces; it is whole only if this ends without an exception. Close it when left early.

@@ -73,6 +73,7 @@ class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     merchants: list[str] | None
     carrier: str | None
+    note: str | None
     created_at: datetime
     revoked_at: datetime | None
 
@@ -92,7 +93,14 @@ class ApiKeys:
         self._unknown: dict[str, _Known] = {}
         self._look_ups = asyncio.Semaphore(LOOK_UPS)
 
-    async def make(self, role: Role, *, merchants: Collection[str] | None = None, carrier: str | None = None) -> NewKey:
+    async def make(
+        self,
+        role: Role,
+        *,
+        merchants: Collection[str] | None = None,
+        carrier: str | None = None,
+        note: str | None = None,
+    ) -> NewKey:
         """A new key: `vk_<key id>_<secret>`, 160 random bits. Raises Refused (invalid_request)."""
         if merchants is not None and role not in TIED_TO_MERCHANTS:
             raise Refused(Code.INVALID_REQUEST, f"a {role} key is not tied to merchants")
@@ -100,7 +108,7 @@ class ApiKeys:
             raise Refused(Code.INVALID_REQUEST, f"a {role} key is not tied to a carrier")
         key_id, secret = secrets.token_hex(6), secrets.token_hex(SECRET_BYTES)
         tied = None if merchants is None else sorted(set(merchants))
-        await stored.add(self._database, key_id, _hash(secret), role, tied, carrier)
+        await stored.add(self._database, key_id, _hash(secret), role, tied, carrier, note)
         return NewKey(key_id=key_id, text=f"vk_{key_id}_{secret}")
 
     async def check(self, text: str) -> Caller | None:
@@ -119,6 +127,10 @@ class ApiKeys:
         revoked = await stored.revoke(self._database, key_id)
         self._good.pop(key_id, None)
         return revoked
+
+    async def revoke_noted(self, note: str) -> None:
+        """Ends every key that was made with this note."""
+        await stored.revoke_noted(self._database, note)
 
     async def list(self) -> list[KeyInfo]:
         """Every key there ever was, without its secret."""

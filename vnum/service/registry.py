@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 
 from vnum.model.hosts import Host, HostState
-from vnum.model.numbers import Plan
+from vnum.model.numbers import NumberError, Plan, parse_host
 from vnum.store import hosts as stored
 from vnum.store.database import Database
 
@@ -33,12 +33,19 @@ class Registry:
                 self._keep(await stored.hosts(self._database), revision)
             self._read_at = time.monotonic()
 
-    async def get(self, number: str) -> Host | None:
-        """The host; one not known yet is looked for before it is denied."""
+    async def get(self, written: str) -> Host | None:
+        """The host, as digits or as a switch may write it; one not known yet is looked for before it is denied."""
         await self.refresh()
+        if written in self._hosts:
+            return self._hosts[written]
+        number = _digits(written)
         if number not in self._hosts:
             await self.refresh(force=True)
         return self._hosts.get(number)
+
+    def has(self, number: str) -> bool:
+        """Whether that is one of our hosts, as far as this copy knows."""
+        return number in self._hosts
 
     def known(self, number: str) -> Host:
         """A host that a binding names: hosts are never deleted."""
@@ -78,3 +85,13 @@ class Registry:
 def lends(host: Host) -> bool:
     """Active, and of a plan that anyone may dial (a 700 number needs known callers)."""
     return host.state is HostState.ACTIVE and host.plan is Plan.HOST_EXT
+
+
+def _digits(written: str) -> str:
+    """11 digits of any plan; what is none stays as it is (and is no host)."""
+    for plan in Plan:
+        try:
+            return parse_host(written, plan)
+        except NumberError:
+            continue
+    return written

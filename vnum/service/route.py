@@ -12,7 +12,7 @@ from asyncpg import Record
 
 from vnum.model.cells import cell_of
 from vnum.model.hosts import Host, HostState
-from vnum.model.phones import PhoneError, parse_caller
+from vnum.model.phones import ANONYMOUS, PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
 from vnum.service.bind import Name
 from vnum.service.clock import Clock, peek
@@ -112,17 +112,19 @@ class Routes:
         if host is None or host.state is HostState.RETIRED:
             return _reject(Cause.UNALLOCATED, Code.HOST_NOT_FOUND)
         try:
-            caller_hash = self._vault.fingerprint(parse_caller(request.caller))
+            caller = parse_caller(request.caller)
         except PhoneError:
             return _reject(Cause.BAD_FORMAT, Code.INVALID_CALLER)
-        digits = request.digits or ""
+        caller_hash = self._vault.fingerprint(caller)
+        digits = (request.digits or "").removesuffix("#")
         if not digits:
             return _collect(host, "extension")
         record = await self._look_up(host, digits, caller_hash, at)
-        if record is not None and record["locked_out"] and self._policy.guards:
+        known = caller != ANONYMOUS
+        if record is not None and record["locked_out"] and self._policy.guards and known:
             return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
         if record is None or record["binding_id"] is None:
-            return await self._wrong(host, request.call_id, digits, caller_hash)
+            return await self._wrong(host, request.call_id, digits, caller_hash, known=known)
         return await self._connect(host, request.call_id, record)
 
     async def _look_up(self, host: Host, digits: str, caller_hash: bytes, at: datetime | None) -> Record | None:
@@ -148,8 +150,11 @@ class Routes:
             max_seconds=self._policy.max_seconds,
         )
 
-    async def _wrong(self, host: Host, call_id: str, digits: str, caller_hash: bytes) -> Decision:
-        """A wrong extension may be tried again, three times a call; who tries many is locked out."""
+    async def _wrong(self, host: Host, call_id: str, digits: str, caller_hash: bytes, *, known: bool) -> Decision:
+        """A wrong extension may be tried again, three times a call; who tries many is locked out.
+
+        Callers who withhold their number are many people with one name: they are not locked out for one another.
+        """
         if not self._policy.guards:
             return _reject(Cause.UNALLOCATED, Code.NO_BINDING)
         now = await peek(self._clock, self._database)
@@ -163,7 +168,7 @@ class Routes:
             now - self._policy.window,
             now,
         )
-        if in_window >= self._policy.wrong_in_window:
+        if known and in_window >= self._policy.wrong_in_window:
             await stored.lock_out(self._database, host.cell, host.host, caller_hash, now + self._policy.lock)
             return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
         if in_call >= self._policy.tries_in_call:

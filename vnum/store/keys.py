@@ -15,8 +15,9 @@ async def add(
     role: str,
     merchants: list[str] | None,
     carrier: str | None,
+    note: str | None,
 ) -> None:
-    await database.execute(SQL["add_key"], key_id, secret_hash, role, merchants, carrier)
+    await database.execute(SQL["add_key"], key_id, secret_hash, role, merchants, carrier, note)
 
 
 async def key(database: Database, key_id: str) -> Record | None:
@@ -30,3 +31,7 @@ async def revoke(database: Database, key_id: str) -> bool:
 
 async def keys(database: Database) -> list[Record]:
     return await database.fetch(SQL["keys"])
+
+
+async def revoke_noted(database: Database, note: str) -> None:
+    await database.execute(SQL["revoke_noted_keys"], note)

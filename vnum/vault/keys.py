@@ -31,7 +31,10 @@ def open_key_file(path: Path, *, may_make: bool) -> MasterKey:
     """
     if not path.exists():
         if not may_make:
-            raise KeyFileError(f"{path}: no master key there; make one with `vnum keys master {path}`")
+            raise KeyFileError(
+                f"{path}: no master key there; put back the one that this database was sealed with, "
+                f"or for a new database make one: `vnum keys master {path}`"
+            )
         make_key_file(path)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise KeyFileError(f"{path}: readable by others; run chmod 600 on it")

@@ -211,6 +211,12 @@ CREATE TABLE clock_accepts (
     operator text NOT NULL
 );
 
+-- Which master keys sealed what is here: a keyed hash of a constant, so that another key is noticed before it seals.
+CREATE TABLE master_keys (
+    key_id smallint PRIMARY KEY,
+    proof bytea NOT NULL
+);
+
 -- secret_hash = SHA-256 of the secret half of the key (128 random bits or more, so no salt is owed).
 CREATE TABLE api_keys (
     key_id text COLLATE "C" PRIMARY KEY,
@@ -218,6 +224,7 @@ CREATE TABLE api_keys (
     role text NOT NULL CHECK (role IN ('platform', 'merchant', 'isv', 'courier', 'finance', 'switch', 'admin')),
     merchants text[],
     carrier text,
+    note text,
     created_at timestamptz NOT NULL,
     revoked_at timestamptz
 );
@@ -279,7 +286,7 @@ CREATE VIEW usage_calls AS
 
 GRANT SELECT, INSERT, UPDATE ON merchants, hosts, slots, orders, bindings, waybills, call_keys, lockouts, clocks,
     api_keys TO vnum_app;
-GRANT SELECT, INSERT ON calls, call_reviews, clock_accepts TO vnum_app;
+GRANT SELECT, INSERT ON calls, call_reviews, clock_accepts, master_keys TO vnum_app;
 GRANT SELECT, INSERT, DELETE ON orphans, wrong_extensions, idempotency_keys TO vnum_app;
 GRANT SELECT ON usage_accounts, usage_rentals, usage_calls TO vnum_app;
 GRANT USAGE ON SEQUENCE host_revisions TO vnum_app;
