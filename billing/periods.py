@@ -30,10 +30,10 @@ class Period:
         """Read "2026-10".
 
         Raises:
-            PeriodInvalid: anything else, also the years 0000 and 9999, whose ends no datetime can hold.
+            PeriodInvalid: anything else, also the years 0000, 0001 and 9999, whose ends no datetime can hold.
         """
         match = _WRITTEN.fullmatch(text)
-        if match is None or match[1] in ("0000", "9999"):
+        if match is None or match[1] in ("0000", "0001", "9999"):
             raise PeriodInvalid(f"a period is written YYYY-MM, as in 2026-10, not {text!r}")
         return cls(year=int(match[1]), month=int(match[2]))
 

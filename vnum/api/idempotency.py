@@ -11,6 +11,7 @@ Where the answer is written:
 - route is asked anew each time, since what it answers holds for this moment and carries a phone: under its key only
   the request is kept, so that another one is refused.
 
+The key is claimed for its request before anything is done, so another request under it is refused without an effect.
 Two at once with one key: in a process the second waits; between processes PostgreSQL takes one answer, and the other
 request (whose extension is undone by that) gives the same.
 """
@@ -57,12 +58,14 @@ class Once(msgspec.Struct, frozen=True):
             raise AnsweredAlready
 
     async def kept(self) -> Answer | None:
-        """The answer that was given. Raises Refused (idempotency_mismatch)."""
-        found = await self.answers.find(self.scope, self.key)
+        """The answer that was given; None = none yet, and the key is this request's. Raises Refused (idempotency_mismatch)."""
+        found = await self.answers.claim(self.scope, self.key, self.digest)
         if found is None:
             return None
         if found.digest != self.digest:
             raise Refused(Code.IDEMPOTENCY_MISMATCH, f"this {HEADER} came with another request before; take a new key")
+        if not found.status:
+            return None
         return Answer(found.status, found.body, fresh=not found.body, replayed=True)
 
 

@@ -26,8 +26,9 @@ class Answers:
         """16 bytes, equal for equal requests. Keyed: a plain hash would let a phone be found by trying them all."""
         return self._vault.fingerprint(sha256(request).hexdigest())
 
-    async def find(self, scope: str, key: str) -> Kept | None:
-        record = await stored.kept(self._database, scope, key)
+    async def claim(self, scope: str, key: str, digest: bytes) -> Kept | None:
+        """None = the key was free and is this request's; else whose it is (status 0 = without an answer yet)."""
+        record = await stored.claim(self._database, scope, key, digest)
         return None if record is None else Kept(record["body_hash"], record["status"], record["body"])
 
     async def keep(self, scope: str, key: str, kept: Kept, connection: Connection | None = None) -> bool:

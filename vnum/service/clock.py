@@ -1,7 +1,7 @@
 """The clock that use cases ask: PostgreSQL's in service, one set by hand in replays and tests."""
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from vnum.model.clock import Anchor, leapt, settle
@@ -23,7 +23,8 @@ class ServerClock:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._anchor: Anchor | None = None
+        # A fresh process has seen nothing yet: it believes its own machine's clock as far as the first comparison goes.
+        self._anchor = Anchor(datetime.now(UTC), time.monotonic())  # noqa: TID251
         self._highest: datetime | None = None
 
     def simulated(self) -> None:
@@ -42,11 +43,9 @@ class ServerClock:
         return self._highest
 
     async def _accepted(self, server_now: datetime, monotonic_s: float) -> bool:
-        """A leap is accepted after this process last looked: so no more time has passed since than since that look."""
+        """Whether the leap was accepted: by a word that was itself given after it, so at an instant beyond the guard."""
         accepted = await stored.accepted_leap(self._database)
-        if accepted is None or self._anchor is None:
-            return False
-        return not leapt(Anchor(accepted, self._anchor.monotonic_s), server_now, monotonic_s)
+        return accepted is not None and accepted <= server_now and leapt(self._anchor, accepted, monotonic_s)
 
 
 class ManualClock:

@@ -16,10 +16,6 @@ from vnum.store.calls import Review
 from vnum.store.database import Database
 from vnum.vault import Vault
 
-UNREADABLE = '{"sealed": "item"}'
-"""What stands in place of the record: its ciphertext (use "item") is the whole item."""
-
-
 class Unread(msgspec.Struct, frozen=True):
     """An item of a report as it came; call_id "" = not readable either."""
 
@@ -41,7 +37,7 @@ class Reviews:
         for unread in items:
             cell = cell_of(self._cells, unread.call_id)
             review_id = new_id(cell, now, urandom(RANDOM_BYTES))
-            sealed = self._vault.seal(unread.item.decode(errors="backslashreplace"), review_id, b"item")
+            sealed = self._vault.seal(unread.item.decode(errors="backslashreplace"), review_id, b"record")
             content = self._vault.fingerprint(blake2b(unread.item).hexdigest())
             rows.append(
                 Review(
@@ -51,7 +47,6 @@ class Reviews:
                     Status.REJECTED,
                     Code.INVALID_REQUEST,
                     content,
-                    UNREADABLE,
                     sealed,
                 )
             )

@@ -53,8 +53,7 @@ class Review(msgspec.Struct, frozen=True, gc=False):
     status: str
     code: str
     content: bytes
-    record: str
-    caller: bytes | None
+    record: bytes
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -123,17 +122,13 @@ async def file(database: Database, rows: Sequence[Filed], key_id: int) -> set[st
 
 async def review(database: Database, rows: Sequence[Review], received_at: datetime, key_id: int) -> None:
     """Keeps records for review, once each content."""
-    cells, ids, calls, statuses, codes, contents, records, callers = _columns(rows)
+    cells, ids, calls, statuses, codes, contents, records = _columns(rows)
     await database.execute(
-        SQL["file_reviews"],
-        cells,
-        ids,
-        calls,
-        received_at,
-        statuses,
-        codes,
-        contents,
-        records,
-        key_id,
-        callers,
+        SQL["file_reviews"], cells, ids, calls, received_at, statuses, codes, contents, records, key_id
     )
+
+
+async def forget_wrong(database: Database, wrong_before: datetime, now: datetime) -> None:
+    """Drops wrong extensions and locks that count no more."""
+    await database.execute(SQL["forget_wrong_extensions"], wrong_before)
+    await database.execute(SQL["forget_lockouts"], now)

@@ -37,19 +37,21 @@ async def hosts_by_cell(database: Database) -> dict[int, int]:
 
 async def add(database: Database, host: Host, now: datetime | None) -> bool:
     """False = it is registered already."""
-    added = await database.fetchval(
-        SQL["add_host"],
-        host.host,
-        host.cell,
-        host.city,
-        host.carrier,
-        host.plan,
-        host.ext_digits,
-        host.ext_check,
-        host.quarantine_days,
-        host.max_live,
-        now,
-    )
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["alone"])
+        added = await connection.fetchval(
+            SQL["add_host"],
+            host.host,
+            host.cell,
+            host.city,
+            host.carrier,
+            host.plan,
+            host.ext_digits,
+            host.ext_check,
+            host.quarantine_days,
+            host.max_live,
+            now,
+        )
     return added is not None
 
 

@@ -8,8 +8,11 @@ from vnum.store.queries import queries
 SQL = queries("idempotency")
 
 
-async def kept(database: Database, scope: str, key: str) -> Record | None:
-    return await database.fetchrow(SQL["kept_answer"], scope, key)
+async def claim(database: Database, scope: str, key: str, body_hash: bytes) -> Record | None:
+    """None = the key is this request's now; else what stands there (status 0 = claimed, not answered yet)."""
+    if await database.fetchval(SQL["claim"], scope, key, body_hash):
+        return None
+    return await database.fetchrow(SQL["claimed"], scope, key)
 
 
 async def keep(

@@ -116,6 +116,7 @@ CREATE TABLE waybills (
     order_id text COLLATE "C" NOT NULL,
     PRIMARY KEY (cell, carrier, waybill_no)
 );
+CREATE INDEX waybills_by_order ON waybills (merchant_id, order_id);
 
 -- What route decided for a call, and the content of its record once that came: makes call ids
 -- unique across months and hosts. cell = H(call_id). content null = no record yet.
@@ -161,7 +162,8 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_merchant ON calls (merchant_id, biz_at);
 CREATE INDEX calls_late ON calls (merchant_id) WHERE late;
 
--- Records that were not taken (rejected, conflict), kept for review; the caller sealed, the rest as it came.
+-- Records that were not taken (rejected, conflict), kept for review: sealed whole, since a phone may stand anywhere in
+-- one.
 CREATE TABLE call_reviews (
     cell smallint NOT NULL,
     review_id uuid NOT NULL,
@@ -170,14 +172,14 @@ CREATE TABLE call_reviews (
     status text NOT NULL CHECK (status IN ('rejected', 'conflict')),
     code text NOT NULL,
     content bytea NOT NULL,
-    record jsonb NOT NULL,
     key_id smallint NOT NULL,
-    caller bytea,
+    record bytea NOT NULL,
     PRIMARY KEY (cell, review_id)
 );
 CREATE UNIQUE INDEX call_reviews_once ON call_reviews (cell, call_id, content);
 
--- Extensions that reached nobody, once per call and digits; and who is locked out for it.
+-- Extensions that reached nobody, once per call and digits (a keyed hash of them: people key in phones by mistake); and
+-- who is locked out for it.
 CREATE TABLE wrong_extensions (
     cell smallint NOT NULL,
     host text COLLATE "C" NOT NULL,
@@ -229,7 +231,8 @@ CREATE TABLE api_keys (
     revoked_at timestamptz
 );
 
--- Answers kept for 24 h, so that a POST repeated under its Idempotency-Key changes nothing.
+-- Answers kept for 24 h, so that a POST repeated under its Idempotency-Key changes nothing. status 0 = claimed by a
+-- request that was not answered yet.
 CREATE TABLE idempotency_keys (
     scope text COLLATE "C" NOT NULL,
     idempotency_key text COLLATE "C" NOT NULL,
@@ -246,10 +249,11 @@ LANGUAGE sql IMMUTABLE STRICT AS $$
     SELECT (lpad(to_hex(floor(extract(epoch FROM instant) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
 
--- Makes the partitions of the months of [from, until] that are missing. The application may call it,
--- and may do nothing else to the shape of the tables.
+-- Makes the partitions of the months of [from, until] that are missing. The application may call it, and may do nothing
+-- else to the shape of the tables. A month is made aside and then attached: that waits for no reader, and no reader or
+-- writer waits for it. The search path ends with pg_temp, or a caller's own types and functions would be taken first.
 CREATE FUNCTION ensure_months(from_at timestamptz, until_at timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     month timestamptz := date_trunc('month', from_at, 'UTC');
     after timestamptz;
@@ -261,15 +265,21 @@ BEGIN
         after := (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC';
         suffix := to_char(month AT TIME ZONE 'UTC', '"_"YYYY"_"MM');
         IF to_regclass(format('%I.%I', current_schema(), 'bindings' || suffix)) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF bindings FOR VALUES FROM (%L) TO (%L)',
+            EXECUTE format('CREATE TABLE %I (LIKE bindings INCLUDING ALL)', 'bindings' || suffix);
+            EXECUTE format('ALTER TABLE bindings ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                            'bindings' || suffix, first_id(month), first_id(after));
-            EXECUTE format('CREATE TABLE %I PARTITION OF calls FOR VALUES FROM (%L) TO (%L)',
+            EXECUTE format('CREATE TABLE %I (LIKE calls INCLUDING ALL)', 'calls' || suffix);
+            EXECUTE format('ALTER TABLE calls ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                            'calls' || suffix, month, after);
             made := made + 1;
         END IF;
         month := after;
     END LOOP;
     RETURN made;
+END $$;
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION ensure_months SET search_path = %I, pg_temp', current_schema());
 END $$;
 REVOKE ALL ON FUNCTION ensure_months FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_months TO vnum_app;
@@ -285,8 +295,9 @@ CREATE VIEW usage_calls AS
     FROM calls WHERE seconds > 0;
 
 GRANT SELECT, INSERT, UPDATE ON merchants, hosts, slots, orders, bindings, waybills, call_keys, lockouts, clocks,
-    api_keys TO vnum_app;
+    api_keys, idempotency_keys TO vnum_app;
 GRANT SELECT, INSERT ON calls, call_reviews, clock_accepts, master_keys TO vnum_app;
-GRANT SELECT, INSERT, DELETE ON orphans, wrong_extensions, idempotency_keys TO vnum_app;
+GRANT SELECT, INSERT, DELETE ON orphans, wrong_extensions TO vnum_app;
+GRANT DELETE ON lockouts, idempotency_keys TO vnum_app;
 GRANT SELECT ON usage_accounts, usage_rentals, usage_calls TO vnum_app;
 GRANT USAGE ON SEQUENCE host_revisions TO vnum_app;

@@ -154,6 +154,7 @@ WITH mark AS (
     WHERE b.cell = $1 AND b.binding_id = $4 AND s.binding_id = $4 AND o.binding_id = $4
       AND s.ended_at = $5 AND s.ended_at > $2 AND s.ended_at > coalesce($8, statement_timestamp())
       AND NOT EXISTS (SELECT FROM periods p WHERE p.merchant_id = b.merchant_id AND p.ends_at > $2)
+      AND (SELECT h.state FROM hosts h WHERE h.host = b.host) <> 'locked'
     FOR UPDATE OF s, o
 ), slot AS (
     UPDATE slots s SET ended_at = $6, held_until = $7

@@ -73,7 +73,8 @@ LEFT JOIN LATERAL (
 
 -- name: file_records
 -- Takes rated records: the call key decides (a call is charged once), and only what it gave back is
--- filed. late is judged here, so that a close and a record never miss each other.
+-- filed. late is judged here, so that a close and a record never miss each other; a call dated before the merchant's
+-- first month (a slow clock) is late too, since that month is never closed for him.
 WITH item AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::smallint[], $2::text[], $3::bytea[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[],
@@ -100,16 +101,25 @@ WITH item AS MATERIALIZED (
            release_cause, seconds, minutes, rate, cost, tariff_id, tariff_version,
            (SELECT p.ends_at FROM periods p
             WHERE p.merchant_id = item.merchant_id AND p.ends_at > item.biz_at LIMIT 1) IS NOT NULL
+           OR item.biz_at < (SELECT date_trunc('month', m.created_at, 'Asia/Shanghai') FROM merchants m
+                             WHERE m.merchant_id = item.merchant_id)
     FROM item WHERE (call_id IN (SELECT taken.call_id FROM taken)) IS TRUE ORDER BY cell, biz_at, call_id
 )
 SELECT call_id FROM taken;
 
 -- name: file_reviews
 -- Keeps what was not taken, once each content. $1 cells, $2 review ids, $3 call ids, $4 received at,
--- $5 statuses, $6 codes, $7 contents, $8 records, $9 key id, $10 callers.
-INSERT INTO call_reviews (cell, review_id, call_id, received_at, status, code, content, record, key_id, caller)
-SELECT cell, review_id, call_id, $4, status, code, content, record, $9, caller
-FROM unnest($1::smallint[], $2::uuid[], $3::text[], $5::text[], $6::text[], $7::bytea[], $8::jsonb[], $10::bytea[])
-     AS i (cell, review_id, call_id, status, code, content, record, caller)
+-- $5 statuses, $6 codes, $7 contents, $8 records (sealed), $9 key id.
+INSERT INTO call_reviews (cell, review_id, call_id, received_at, status, code, content, key_id, record)
+SELECT cell, review_id, call_id, $4, status, code, content, $9, record
+FROM unnest($1::smallint[], $2::uuid[], $3::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[])
+     AS i (cell, review_id, call_id, status, code, content, record)
 ORDER BY cell, call_id, content
 ON CONFLICT (cell, call_id, content) DO NOTHING;
+
+-- name: forget_wrong_extensions
+-- Those that count for no lock any more. $1 before.
+DELETE FROM wrong_extensions WHERE at < $1;
+
+-- name: forget_lockouts
+DELETE FROM lockouts WHERE until < $1;

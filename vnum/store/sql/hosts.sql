@@ -12,6 +12,10 @@ SELECT coalesce(max(revision), 0) FROM hosts;
 -- name: hosts_by_cell
 SELECT cell, count(*) AS hosts FROM hosts GROUP BY cell;
 
+-- name: alone
+-- Changes of hosts come one after the other, until their commit: revisions are seen in the order in which they are drawn.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.hosts', 0));
+
 -- name: add_host
 -- $1 host, $2 cell, $3 city, $4 carrier, $5 plan, $6 digits, $7 check, $8 quarantine days, $9 max live, $10 created_at.
 INSERT INTO hosts (host, cell, city, carrier, plan, ext_digits, ext_check, quarantine_days, max_live, state, created_at)

@@ -1,16 +1,20 @@
--- name: kept_answer
--- One older than 24 hours is dropped by the way, so that another can be kept in its place. $1 scope, $2 key.
-WITH old AS (
-    DELETE FROM idempotency_keys
-    WHERE scope = $1 AND idempotency_key = $2 AND created_at <= clock_timestamp() - interval '24 hours'
-)
-SELECT body_hash, status, body FROM idempotency_keys
-WHERE scope = $1 AND idempotency_key = $2 AND created_at > clock_timestamp() - interval '24 hours';
+-- name: claim
+-- The key for this request, unless another had it within 24 hours. $1 scope, $2 key, $3 request hash.
+INSERT INTO idempotency_keys AS k (scope, idempotency_key, body_hash, status, body, created_at)
+VALUES ($1, $2, $3, 0, '', clock_timestamp())
+ON CONFLICT (scope, idempotency_key) DO UPDATE
+SET body_hash = excluded.body_hash, status = 0, body = '', created_at = excluded.created_at
+WHERE k.created_at <= clock_timestamp() - interval '24 hours'
+RETURNING true;
+
+-- name: claimed
+SELECT body_hash, status, body FROM idempotency_keys WHERE scope = $1 AND idempotency_key = $2;
 
 -- name: keep_answer
-INSERT INTO idempotency_keys (scope, idempotency_key, body_hash, status, body, created_at)
-VALUES ($1, $2, $3, $4, $5, clock_timestamp())
-ON CONFLICT DO NOTHING RETURNING status;
+-- The answer of the request that holds the key; the first one counts.
+UPDATE idempotency_keys SET status = $4, body = $5
+WHERE scope = $1 AND idempotency_key = $2 AND body_hash = $3 AND status = 0
+RETURNING true;
 
 -- name: forget_answers
 DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '24 hours';
