@@ -99,7 +99,8 @@ async def test_a_binding_and_its_repeats(world: World) -> None:
     assert await world.rows("bindings") == 1
 
     released = await world.post(f"/v1/bindings/{made.body['binding_id']}/release", {"reason": "returned"})
-    assert (released.status, released.body) == (200, made.body | {"state": "released"})
+    ended = {"state": "released", "ended_at": released.body["ended_at"]}
+    assert (released.status, released.body) == (200, made.body | ended)
     renewed = await world.bind(recipient_phone=OTHER_PHONE)
     assert renewed.status == 201
     assert renewed.body["number"] != made.body["number"]
@@ -194,7 +195,7 @@ async def test_release(world: World) -> None:
     world.advance(days=1)
     second = await world.post(f"{path}/release", {"reason": "again"})
     assert (first.status, second.status) == (200, 200)
-    assert first.body == second.body == made | {"state": "released"}
+    assert first.body == second.body == made | {"state": "released", "ended_at": "2026-10-06T04:00:00Z"}
     assert await world.owner.fetchval("SELECT release_reason FROM bindings") == "signed"
     assert (await world.post(f"{path}/extend", {"days": 7})).code == "binding_released"
     host_locked = (await world.bind("o2", recipient_phone=OTHER_PHONE)).body["binding_id"]

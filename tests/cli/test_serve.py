@@ -92,6 +92,15 @@ def test_a_killed_server_leaves_nothing_running(tmp_path: Path, workers: str) ->
         assert gone(family)
 
 
+def test_a_worker_that_ends_by_itself_ends_the_server_with_a_word(tmp_path: Path) -> None:
+    with serving(tmp_path, free_port(), "--workers", "2") as process:
+        read_until(process, "Ctrl-C stops it")
+        family = psutil.Process(process.pid).children(recursive=True)
+        next(child for child in family if "--inherited" in child.cmdline()).kill()
+        assert process.wait(PATIENCE_S) == 1
+        assert gone(family)
+
+
 def test_a_taken_port_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])

@@ -58,7 +58,7 @@ class Once(msgspec.Struct, frozen=True):
             raise AnsweredAlready
 
     async def kept(self) -> Answer | None:
-        """The answer that was given; None = none yet, and the key is this request's. Raises Refused (idempotency_mismatch)."""
+        """The answer that was given; None = the key is this request's now. Raises Refused (idempotency_mismatch)."""
         found = await self.answers.claim(self.scope, self.key, self.digest)
         if found is None:
             return None

@@ -6,7 +6,7 @@ import click
 from rich.progress import Progress
 
 from vnum.cli.session import command, console, engine
-from vnum.finance import OneInvoice, Period, close, plain
+from vnum.finance import OneInvoice, Period, plain
 from vnum.service.invoices import Format
 
 
@@ -21,17 +21,12 @@ def invoice() -> None:
 @command
 async def close_(period: str, merchant_id: str | None) -> None:
     """Close a month: number the invoices of its merchants. Doing it again changes nothing."""
-    month = Period.parse(period)
+    Period.parse(period)  # before any server is started for it
     async with engine() as opened:
         with Progress(console=console) as progress:
             task = progress.add_task("merchants", total=None)
-            report = await close(
-                opened.database,
-                month,
-                now=None,
-                merchant_id=merchant_id,
-                issuer=opened.issuer,
-                progress=lambda done, of: progress.update(task, completed=done, total=of),
+            report = await opened.invoices.close(
+                period, merchant_id, lambda done, of: progress.update(task, completed=done, total=of)
             )
     click.echo(
         f"{report.period}: {report.invoices} invoices of {report.merchants} merchants, "

@@ -29,6 +29,8 @@ async def replay(parcels: Path, calls: Path, start: datetime, out: Path, *, keep
 
     Exit code 1 if the audit finds anything.
     """
+    if not 1990 <= start.year <= 2100:
+        raise click.UsageError("--start must lie in the years 1990 to 2100")
     given = read_input(parcels, calls)
     for row in given.rejected[:20]:
         click.echo(f"{row.file}:{row.line}: {row.reason}", err=True)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -37,10 +38,10 @@ async def serve(workers: int, inherited: int | None, *, demo: bool) -> None:
         await bring_up(settings, endpoints)
         with _listen(settings) as listening:
             async with open_engine(parts(settings, endpoints)) as engine, _demo_keys(engine, wanted=demo):
-                _announce(settings, endpoints, workers)
-                with _children(workers - 1, listening, settings, endpoints):
+                with _children(workers - 1, listening, settings, endpoints) as children:
                     async with serve_api(engine, settings.host, settings.port, sock=listening):
-                        await _until_stopped()
+                        _announce(settings, endpoints, workers)
+                        await _until_stopped(children)
 
 
 async def _worker(settings: Settings, endpoints: Endpoints, listening: socket.socket) -> None:
@@ -53,11 +54,16 @@ async def _worker(settings: Settings, endpoints: Endpoints, listening: socket.so
         await _until_stopped()
 
 
-async def _until_stopped() -> None:
+async def _until_stopped(children: "_children | None" = None) -> None:
+    """Until a signal; or until a worker ends by itself, since fewer than were asked for are nobody's wish."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    if children is not None:
+        children.watch(stopped)
     await stopped.wait()
+    if children is not None and children.failed:
+        raise click.ClickException(f"worker {children.failed} ended by itself; see the log above")
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -82,8 +88,26 @@ class _children:  # noqa: N801 - a context manager
             "VNUM_MASTER_KEY_FILE": str(settings.key_file),
         }
         self._running: list[subprocess.Popen[bytes]] = []
+        self.failed: int | None = None
 
-    def __enter__(self) -> None:
+    def watch(self, stopped: asyncio.Event) -> None:
+        """Stops the server when a worker ends by itself. uvloop keeps SIGCHLD, so a thread waits for each."""
+        loop = asyncio.get_running_loop()
+
+        def ended(child: subprocess.Popen[bytes]) -> None:
+            if not stopped.is_set():
+                self.failed = child.pid
+                stopped.set()
+
+        def wait(child: subprocess.Popen[bytes]) -> None:
+            child.wait()
+            with suppress(RuntimeError):  # the loop is closed: it stopped in the usual way
+                loop.call_soon_threadsafe(ended, child)
+
+        for child in self._running:
+            threading.Thread(target=wait, args=(child,), daemon=True).start()
+
+    def __enter__(self) -> "_children":
         arguments = [sys.executable, "-m", "vnum.cli", "serve", "--inherited", str(self._fd)]
         for _ in range(self._count):
             self._running.append(
@@ -91,6 +115,7 @@ class _children:  # noqa: N801 - a context manager
                     arguments, env=self._environment, stdin=subprocess.PIPE, pass_fds=[self._fd]
                 )
             )
+        return self
 
     def __exit__(self, *_: object) -> None:
         for child in self._running:

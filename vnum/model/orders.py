@@ -19,3 +19,9 @@ BINDABLE = frozenset({OrderStatus.WAYBILL_ISSUED, OrderStatus.SHIPPED, OrderStat
 
 READABLE = BINDABLE - {OrderStatus.WAYBILL_ISSUED}
 """Merchants and ISVs read or dial the number only once the order is shipped."""
+
+
+def advances(before: OrderStatus, after: OrderStatus) -> bool:
+    """Whether an order moves on: a late message does not take it back."""
+    order = list(OrderStatus)
+    return order.index(after) > order.index(before)

@@ -1,6 +1,7 @@
 """The audit: recounts from the history of bindings and calls, by its own simple means, what the invoices say."""
 
 import csv
+import re
 from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -89,9 +90,14 @@ def _bills(found: Audit, owed: dict[tuple[str, ...], tuple[int, Decimal]], invoi
     for path in sorted(invoices.glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                named = row["call_id"] if row["bill_item"] == "1" else row["binding_id"]
-                what = (row["bill_item"], row["merchant_id"], named, row["biz_date"])
+                named = _unquoted(row["call_id"]) if row["bill_item"] == "1" else row["binding_id"]
+                what = (row["bill_item"], _unquoted(row["merchant_id"]), named, row["biz_date"])
                 billed[what] += 1
                 found.wrong_amount += owed.get(what) != (int(row["bill_duration"]), Decimal(row["cost"]))
     found.unbilled = sum(1 for what in owed if what not in billed)
     found.billed_twice = sum(times - 1 for times in billed.values()) + sum(1 for what in billed if what not in owed)
+
+
+def _unquoted(text: str) -> str:
+    """An export puts a quote before what a spreadsheet would take for a formula."""
+    return text[1:] if re.match(r"'[=+\-@\t\r]", text) else text

@@ -73,6 +73,8 @@ def _read(
     seen: dict[str, int] = {}
     for line, row in _rows(path, columns):
         try:
+            if None in row:
+                raise ValueError("more cells than the first line has columns")
             found = make(row)
             if found is None:
                 continue
@@ -91,7 +93,7 @@ def _read(
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Row]]:
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, strict=True)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
                 raise UnusableFile(f"{path}: no column {', '.join(missing)}; the first line must name the columns")
@@ -143,6 +145,8 @@ def _wall_time(row: Row, column: str) -> datetime:
         instant = datetime.fromisoformat(row[column] or "")
     except ValueError:
         raise ValueError(f"{column} is not a time like 2022-05-01 09:29:00") from None
+    if not 1990 <= instant.year <= 2100:
+        raise ValueError(f"{column} must lie in the years 1990 to 2100")
     if instant.tzinfo is not None:
         raise ValueError(f"{column} must be wall time in Asia/Shanghai, without an offset")
     return instant.replace(tzinfo=SHANGHAI)

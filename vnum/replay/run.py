@@ -159,6 +159,7 @@ class _Run:
         """Past the last quarantine, and the audit."""
         summary = self.summary
         assert summary.last_ended_at is not None
+        summary.call_minutes += await history.late_minutes(self._engine.database)
         self._clock.instant = summary.last_ended_at + timedelta(days=QUARANTINE_DAYS + 1)
         await self._engine.care.tend()
         with console.status("auditing"):
@@ -251,7 +252,8 @@ class _Run:
             self._add(invoice)
 
     def _add(self, invoice: Invoice) -> None:
-        """Of late calls (there are none while the switch posts within three hours) only the total is known here."""
+        """Lines; and late calls, which are there if one lasts past the close of its month."""
+        self.summary.call_cost += invoice.late.amount
         for line in invoice.lines:
             if line.item is Item.RENTAL:
                 self.summary.rental_days += line.quantity

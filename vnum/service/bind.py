@@ -17,7 +17,7 @@ from vnum.model.bindings import MAX_TTL_DAYS, Binding, Mode, life
 from vnum.model.cells import cell_of
 from vnum.model.hosts import Host
 from vnum.model.ids import RANDOM_BYTES, new_ids
-from vnum.model.orders import BINDABLE, OrderStatus
+from vnum.model.orders import BINDABLE, OrderStatus, advances
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.care import Care
@@ -63,6 +63,10 @@ class BindRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     mode: Mode = Mode.AXE
     recipient_name: Text | None = None
     parcels: Annotated[list[Parcel], msgspec.Meta(max_length=50)] = []
+
+    def __post_init__(self) -> None:
+        if self.city_strict and self.city is None:
+            raise ValueError("city_strict needs a city")
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -255,7 +259,9 @@ class Binder:
                 missing.append(n)
                 continue
             batch.outcomes[n] = outcome
-            if isinstance(outcome, Bound) and record["order_status"] != order.order_status:
+            if isinstance(outcome, Bound) and advances(
+                OrderStatus(record["order_status"]), OrderStatus(order.order_status)
+            ):
                 advanced.append((order.merchant_id, order.order_id, order.order_status))
         if advanced:
             await stored.advance_status(self._database, batch.cell, advanced)

@@ -1,7 +1,7 @@
 """Care of the pool: rebuild it from PostgreSQL, roll it over at midnight, bring orphans back, and look at it."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -14,10 +14,14 @@ from vnum.service.clock import Clock
 from vnum.service.registry import Registry
 from vnum.service.supply import Supply
 from vnum.store import bindings as stored
+from vnum.store import calls as stored_calls
 from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
 from vnum.store.database import Database, trying_again
+
+WRONG_KEPT = timedelta(days=1)
+"""How long wrong extensions are kept; they count for an hour."""
 
 
 class HostUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +95,7 @@ class Care:
         if day_of(now) != self._rolled_on:
             await self._roll(now)
             await idempotency.forget(self._database)
+            await stored_calls.forget_wrong(self._database, now - WRONG_KEPT, now)
 
     async def free_orphans(self, cell: int, now: datetime) -> int:
         """Brings back slots whose orders lost a race; the number of them."""

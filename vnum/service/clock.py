@@ -43,9 +43,9 @@ class ServerClock:
         return self._highest
 
     async def _accepted(self, server_now: datetime, monotonic_s: float) -> bool:
-        """Whether the leap was accepted: by a word that was itself given after it, so at an instant beyond the guard."""
+        """A leap is accepted after this process last looked: so no more time has passed since than since that look."""
         accepted = await stored.accepted_leap(self._database)
-        return accepted is not None and accepted <= server_now and leapt(self._anchor, accepted, monotonic_s)
+        return accepted is not None and not leapt(Anchor(accepted, self._anchor.monotonic_s), server_now, monotonic_s)
 
 
 class ManualClock:

@@ -1,7 +1,7 @@
 """Invoices: close a month, look at what was closed, and export it. A tied key sees its merchants' only."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from enum import StrEnum
 from typing import assert_never
 
@@ -20,7 +20,7 @@ from vnum.finance import (
     require_closed,
 )
 from vnum.model.refusals import Code, Refused
-from vnum.service.clock import Clock
+from vnum.service.clock import Clock, read
 from vnum.store.database import Database
 
 PAGE = 1_000
@@ -44,15 +44,22 @@ class Invoices:
         self._closing = asyncio.Lock()
         self._exports = asyncio.Semaphore(EXPORTS)
 
-    async def close(self, period: str, merchant_id: str | None = None) -> CloseReport:
-        """Closes a month of one merchant or all; a repeat changes nothing. Raises BillingRefusal."""
+    async def close(
+        self, period: str, merchant_id: str | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> CloseReport:
+        """Closes a month of one merchant or all; a repeat changes nothing.
+
+        Raises BillingRefusal, Refused (clock_jump): a month that a wrong clock closes stays closed.
+        """
         month = Period.parse(period)
+        now = await read(self._clock, self._database, 0)
         async with self._closing:  # one waits for the ledger's lock with a connection in hand, the others without
             return await close(
                 self._database,
                 month,
-                now=self._clock.simulated(),
+                now=now,
                 merchant_id=merchant_id,
+                progress=progress,
                 issuer=self._issuer,
             )
 

@@ -91,7 +91,8 @@ class Labels:
                 orders.append((item.merchant_id, item.order_id))
             else:
                 orders.append(by_parcel.get(n, _NO_PARCEL))
-        carried = await self._carried(orders, reader)
+        carried = await self._carried([order for n, order in enumerate(orders) if n not in by_parcel], reader)
+        carried |= frozenset(by_parcel.values())  # whoever names a parcel of his carries it
         return [
             order if isinstance(order, Refusal) or _sees(reader, order, carried) else _NO_BINDING for order in orders
         ]

@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 from asyncpg import Record
 
-from vnum.finance import TariffId, load_book
+from vnum.finance import BillingRefusal, Period, TariffId, load_book
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refused
 from vnum.service.bind import Name, Text
-from vnum.service.clock import Clock
+from vnum.service.clock import Clock, peek
 from vnum.store import merchants as stored
 from vnum.store.database import Database
 
@@ -111,9 +111,13 @@ class Merchants:
         return [_merchant(record) for record in await stored.page(self._database, after, PAGE, tied)]
 
     async def _check_tariff(self, tariff_id: str) -> None:
+        """One without a price for the whole present month could not be closed."""
         book = await load_book(self._database)
-        if not book.versions(TariffId(tariff_id)):
-            raise Refused(Code.TARIFF_NOT_FOUND, f"there is no tariff {tariff_id}")
+        now = await peek(self._clock, self._database)
+        try:
+            book.at(TariffId(tariff_id), Period.of(now).starts_at)
+        except BillingRefusal as refusal:
+            raise Refused(Code.TARIFF_NOT_FOUND, f"no tariff {tariff_id} has a price for this month") from refusal
 
 
 def _line(service_number: str | None) -> str | None:

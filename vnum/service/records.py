@@ -73,18 +73,25 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     detail: str | None = None
 
 
-class _Read(msgspec.Struct, gc=False):
-    """A record in normal form: UTC whole seconds, E.164."""
+class _Read(msgspec.Struct, frozen=True, gc=False):
+    """A record in normal form: UTC, E.164."""
 
     record: CallRecord
     host: Host
     extension: str | None
     caller: str
     call_time: datetime
+    ring_time: datetime | None
     answer_time: datetime | None
     release_time: datetime
-    content: bytes
     call_cell: int
+
+    def content(self, extension: str | None) -> str:
+        """Equal for records of equal content: times to the whole second, and the extension that the binding has where
+        a record has none."""
+        times = (self.call_time, self.answer_time, self.release_time)
+        whole = ("" if instant is None else instant.replace(microsecond=0).isoformat() for instant in times)
+        return "\0".join((self.host.host, self.extension or extension or "", self.caller, *whole))
 
 
 class _Problem(Exception):
@@ -110,24 +117,21 @@ class Records:
         """One result a record, in order; all that is not refused is committed when this returns."""
         now = await peek(self._clock, self._database)
         self._book = await load_book(self._database)
-        for host in {record.host for record in records}:
-            await self._registry.get(host)
+        hosts = {written: await self._registry.get(written) for written in {record.host for record in records}}
         batch = _Batch(records)
         for n, record in enumerate(records):
             try:
-                batch.read[n] = self._read(record, now)
+                batch.read[n] = self._read(record, hosts[record.host], now)
             except _Problem as problem:
                 batch.reject(n, problem)
         await self._rate_and_file(batch)
         await self._keep(batch, now)
         return batch.results()
 
-    def _read(self, record: CallRecord, now: datetime) -> _Read:
+    def _read(self, record: CallRecord, host: Host | None, now: datetime) -> _Read:
         """Normal form. Raises _Problem."""
-        try:
-            host = self._registry.known(record.host)
-        except KeyError:
-            raise _Problem(Code.HOST_NOT_FOUND, f"host {record.host} is not registered") from None
+        if host is None:
+            raise _Problem(Code.HOST_NOT_FOUND, "the host is not registered")
         try:
             caller = parse_caller(record.caller)
             extension = record.extension and parse_extension(record.extension, host.ext_digits)
@@ -135,17 +139,16 @@ class Records:
             raise _Problem(Code.INVALID_CALLER, str(error)) from error
         except NumberError as error:
             raise _Problem(Code.INVALID_NUMBER, f"extension: {error}") from error
-        times = (record.call_time, record.answer_time, record.release_time, record.ring_time)
+        times = (record.call_time, record.ring_time, record.answer_time, record.release_time)
         try:
-            call, answer, release, _ = map(_whole, times)
+            call, ring, answer, release = (instant and instant.astimezone(UTC) for instant in times)
         except OverflowError:
             raise _Problem(Code.INVALID_REQUEST, "a time lies outside of the calendar") from None
         assert call is not None
         assert release is not None
-        _check_times(call, answer, release, now)
-        content = self._vault.fingerprint(_content(record.host, extension or "", caller, call, answer, release))
+        _check_times(call, ring, answer, release, now)
         call_cell = cell_of(self._cells, record.call_id)
-        return _Read(record, host, extension or None, caller, call, answer, release, content, call_cell)
+        return _Read(record, host, extension or None, caller, call, ring, answer, release, call_cell)
 
     async def _rate_and_file(self, batch: "_Batch") -> None:
         """A record that another request filed meanwhile is looked at again: it is a duplicate or a conflict now."""
@@ -197,7 +200,7 @@ class Records:
         """The row to file; None = answered already (duplicate, conflict, rejected)."""
         read = batch.read[n]
         if known["known_content"] is not None:
-            same = known["known_content"] == read.content
+            same = known["known_content"] == self._vault.fingerprint(read.content(known["extension"]))
             batch.done[n] = Reported(
                 call_id=read.record.call_id,
                 status=Status.DUPLICATE if same else Status.CONFLICT,
@@ -229,7 +232,7 @@ class Records:
         return Filed(
             read.call_cell,
             record.call_id,
-            read.content,
+            self._vault.fingerprint(read.content(known["extension"])),
             read.host.cell,
             biz_at,
             read.host.host,
@@ -240,7 +243,7 @@ class Records:
             self._vault.seal(read.caller, record.call_id, b"caller"),
             self._vault.fingerprint(read.caller),
             read.call_time,
-            record.ring_time,
+            read.ring_time,
             read.answer_time,
             read.release_time,
             record.release_dir,
@@ -281,16 +284,15 @@ class Records:
     def _review(self, record: CallRecord, done: Reported, now: datetime) -> Review:
         cell = cell_of(self._cells, record.call_id)
         review_id = new_id(cell, now, urandom(RANDOM_BYTES))
-        bare = msgspec.structs.replace(record, caller="")
+        text = msgspec.json.encode(record).decode()
         return Review(
             cell,
             review_id,
             record.call_id,
             done.status,
             done.code or "",
-            self._vault.fingerprint(msgspec.json.encode(record).decode()),
-            msgspec.json.encode(bare).decode(),
-            self._vault.seal(record.caller, review_id, b"caller"),
+            self._vault.fingerprint(text),
+            self._vault.seal(text, review_id, b"record"),
         )
 
 
@@ -312,33 +314,19 @@ class _Batch:
         return [self.done[n] for n in range(len(self.records))]
 
 
-def _check_times(call_time: datetime, answer_time: datetime | None, release_time: datetime, now: datetime) -> None:
-    """Raises _Problem."""
-    if answer_time is not None and release_time < answer_time:
+def _check_times(
+    call: datetime, ring: datetime | None, answer: datetime | None, release: datetime, now: datetime
+) -> None:
+    """Raises _Problem. A switch gives the steps of a call by one clock, so they are in order or the record is wrong."""
+    if answer is not None and release < answer:
         raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before answer_time")
-    if release_time < call_time:
+    if release < call:
         raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before call_time")
-    if min(call_time, answer_time or call_time) < now - OLDEST:
-        raise _Problem(Code.INVALID_REQUEST, "call_time or answer_time is more than two years ago")
-    if max(call_time, release_time) > now + FUTURE:
+    if max(call, release) > now + FUTURE:
         raise _Problem(Code.TIME_IN_FUTURE, f"a time is more than 5 minutes ahead of {now:%FT%TZ}; is it local time?")
-
-
-def _whole(instant: datetime | None) -> datetime | None:
-    """UTC, cut to whole seconds."""
-    return None if instant is None else instant.astimezone(UTC).replace(microsecond=0)
-
-
-def _content(
-    host: str,
-    extension: str,
-    caller: str,
-    call_time: datetime,
-    answer_time: datetime | None,
-    release_time: datetime,
-) -> str:
-    """Equal for records of equal content. Only its keyed hash is stored: a plain one would tell the caller to whoever
-    tries all phones."""
-    answered = "" if answer_time is None else answer_time.isoformat()
-    parts = (host, extension, caller, call_time.isoformat(), answered, release_time.isoformat())
-    return "\0".join(parts)
+    if answer is not None and answer < call:
+        raise _Problem(Code.INVALID_REQUEST, "answer_time is before call_time; is one of them local time?")
+    if ring is not None and not call <= ring <= (answer or release):
+        raise _Problem(Code.INVALID_REQUEST, "ring_time is not between call_time and the answer or release")
+    if call < now - OLDEST:
+        raise _Problem(Code.INVALID_REQUEST, "call_time is more than two years ago")

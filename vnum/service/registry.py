@@ -19,6 +19,7 @@ class Registry:
         self._hosts: dict[str, Host] = {}
         self._by_cell: dict[int, list[Host]] = {}
         self._tiers: dict[tuple[int, str | None, bool], list[list[Host]]] = {}
+        self._cities: set[str | None] = set()
         self._revision = -1
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
@@ -56,6 +57,8 @@ class Registry:
 
     def lending(self, cell: int, city: str | None, *, strict: bool) -> list[list[Host]]:
         """Hosts that may be bound now, in tiers: those of the city, then (unless strict) the others."""
+        if city is not None and city not in self._cities:
+            return self._lending(cell, city, strict=strict)  # not kept: callers may send any city
         wanted = (cell, city, strict)
         if wanted not in self._tiers:
             self._tiers[wanted] = self._lending(cell, city, strict=strict)
@@ -79,6 +82,7 @@ class Registry:
         self._hosts = {host.host: host for host in hosts}
         self._by_cell = dict(by_cell)
         self._tiers = {}
+        self._cities = {host.city for host in hosts}
         self._revision = revision
 
 

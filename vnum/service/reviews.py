@@ -16,6 +16,7 @@ from vnum.store.calls import Review
 from vnum.store.database import Database
 from vnum.vault import Vault
 
+
 class Unread(msgspec.Struct, frozen=True):
     """An item of a report as it came; call_id "" = not readable either."""
 

@@ -120,26 +120,22 @@ class Routes:
         if not digits:
             return _collect(host, "extension")
         record = await self._look_up(host, digits, caller_hash, at)
-        known = caller != ANONYMOUS
-        if record is not None and record["locked_out"] and self._policy.guards and known:
+        guarded = self._policy.guards and caller != ANONYMOUS
+        if guarded and record["locked_out"]:
             return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
-        if record is None or record["binding_id"] is None:
-            return await self._wrong(host, request.call_id, digits, caller_hash, known=known)
+        if record["binding_id"] is None:
+            return await self._wrong(host, request.call_id, digits, caller_hash, guarded=guarded)
+        if refused := _not_live(record):
+            if guarded:
+                await self._count(host, request.call_id, digits, caller_hash)
+            return refused
         return await self._connect(host, request.call_id, record)
 
-    async def _look_up(self, host: Host, digits: str, caller_hash: bytes, at: datetime | None) -> Record | None:
-        """The slot dialled; None = the digits are no extension of this host."""
-        if len(digits) != host.ext_digits or not (digits.isascii() and digits.isdigit()):
-            return None
+    async def _look_up(self, host: Host, digits: str, caller_hash: bytes, at: datetime | None) -> Record:
+        """The slot dialled, whose columns are null when the digits are none; and whether the caller is locked out."""
         return await self._asked.submit(_Dialled(host.cell, host.host, digits, caller_hash, at))
 
     async def _connect(self, host: Host, call_id: str, record: Record) -> Decision:
-        now = record["now"]
-        if not record["bound_at"] <= now < record["ended_at"]:
-            released = record["release_reason"] is not None
-            return _reject(Cause.UNALLOCATED, Code.BINDING_RELEASED if released else Code.BINDING_EXPIRED)
-        if record["recipient"] is None:
-            return _reject(Cause.UNALLOCATED, Code.RECIPIENT_ERASED)
         binding_id = record["binding_id"]
         await self._chosen.submit((cell_of(self._cells, call_id), call_id, binding_id))
         return Decision(
@@ -150,30 +146,33 @@ class Routes:
             max_seconds=self._policy.max_seconds,
         )
 
-    async def _wrong(self, host: Host, call_id: str, digits: str, caller_hash: bytes, *, known: bool) -> Decision:
+    async def _wrong(self, host: Host, call_id: str, digits: str, caller_hash: bytes, *, guarded: bool) -> Decision:
         """A wrong extension may be tried again, three times a call; who tries many is locked out.
 
         Callers who withhold their number are many people with one name: they are not locked out for one another.
         """
         if not self._policy.guards:
             return _reject(Cause.UNALLOCATED, Code.NO_BINDING)
-        now = await peek(self._clock, self._database)
-        in_call, in_window = await stored.wrong_extension(
-            self._database,
-            host.cell,
-            host.host,
-            caller_hash,
-            call_id,
-            digits[:32],
-            now - self._policy.window,
-            now,
-        )
-        if known and in_window >= self._policy.wrong_in_window:
-            await stored.lock_out(self._database, host.cell, host.host, caller_hash, now + self._policy.lock)
+        in_call, locked = await self._count(host, call_id, digits, caller_hash, lock=guarded)
+        if locked:
             return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
         if in_call >= self._policy.tries_in_call:
             return _reject(Cause.UNALLOCATED, Code.TOO_MANY_TRIES)
         return _collect(host, "wrong_extension", Code.NO_BINDING)
+
+    async def _count(
+        self, host: Host, call_id: str, digits: str, caller_hash: bytes, *, lock: bool = True
+    ) -> tuple[int, bool]:
+        """Files digits that reach nobody, lapsed ones too, or guessing would be free. (how many in this call, locked)"""
+        now = await peek(self._clock, self._database)
+        hashed = self._vault.fingerprint(digits).hex()  # people key in phones by mistake
+        in_call, in_window = await stored.wrong_extension(
+            self._database, host.cell, host.host, caller_hash, call_id, hashed, now - self._policy.window, now
+        )
+        locked = lock and in_window >= self._policy.wrong_in_window
+        if locked:
+            await stored.lock_out(self._database, host.cell, host.host, caller_hash, now + self._policy.lock)
+        return in_call, locked
 
     async def _ask(self, dialled: Sequence[_Dialled]) -> list[Record]:
         by_cell: defaultdict[int, list[int]] = defaultdict(list)
@@ -190,6 +189,16 @@ class Routes:
         """Without waiting for the disk: the record finds its binding by the slot, should this be lost."""
         await stored.remember_routes(self._notes, rows)
         return [None] * len(rows)
+
+
+def _not_live(record: Record) -> Decision | None:
+    """Why a binding can not be reached, by the clock."""
+    if not record["bound_at"] <= record["now"] < record["ended_at"]:
+        released = record["release_reason"] is not None
+        return _reject(Cause.UNALLOCATED, Code.BINDING_RELEASED if released else Code.BINDING_EXPIRED)
+    if record["recipient"] is None:
+        return _reject(Cause.UNALLOCATED, Code.RECIPIENT_ERASED)
+    return None
 
 
 def fail_closed(trouble: Refused | Exception) -> Decision:

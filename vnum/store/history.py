@@ -26,3 +26,8 @@ async def pool_by_day(
     """(noon, bound, quarantined) of each day."""
     records = await database.fetch(SQL["pool_by_day"], first, last, quarantine_days)
     return [(record["noon"], record["bound"], record["quarantined"]) for record in records]
+
+
+async def late_minutes(database: Database) -> int:
+    """Minutes of the calls that were charged as adjustments."""
+    return int(await database.fetchval(SQL["late_minutes"]))

@@ -16,3 +16,7 @@ FROM generate_series(date_trunc('day', $1::timestamptz, 'Asia/Shanghai') + inter
                      interval '24 hours') AS noon
 CROSS JOIN bindings b
 GROUP BY noon ORDER BY noon;
+
+-- name: late_minutes
+-- Of calls that were charged as adjustments.
+SELECT coalesce(sum(minutes), 0)::bigint FROM invoice_adjustments;
