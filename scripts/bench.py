@@ -31,9 +31,10 @@ from vnum.model.ids import new_id
 from vnum.model.instants import day_of
 from vnum.model.orders import OrderStatus
 from vnum.servers import Endpoints, open_servers
-from vnum.service.bind import BindRequest, Bound
+from vnum.service.batch import Bound
 from vnum.service.hosts import NewHost
 from vnum.service.merchants import NewMerchant
+from vnum.service.orders import BindRequest
 from vnum.store.migrate import migrate
 
 CONNECTIONS = 8

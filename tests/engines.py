@@ -22,10 +22,11 @@ from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Refusal
 from vnum.pool.redis_pool import RedisPool
 from vnum.servers import Endpoints
-from vnum.service.bind import BindRequest, Bound, Outcome
+from vnum.service.batch import Bound, Outcome
 from vnum.service.clock import ManualClock
 from vnum.service.hosts import NewHost
 from vnum.service.merchants import NewMerchant
+from vnum.service.orders import BindRequest
 from vnum.service.route import Decision, RouteRequest
 from vnum.store.migrate import drop, migrate
 

@@ -187,3 +187,13 @@ def test_what_no_answer_may_be_kept_for() -> None:
     assert {STATUS[code] for code in again} == {503}
     assert issubclass(ConnectionResetError, LOST)
     assert Refused(Code.OVERLOADED, "").refusal.code in again
+
+
+async def test_another_request_under_a_claimed_key_is_refused_before_it_does_anything(world: World) -> None:
+    """Two processes, one key, two orders: one of them is refused, and then not bound either."""
+    await world.stock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Repeats, "_lock_of", lambda self, once: asyncio.Lock())
+        replies = await asyncio.gather(*(world.post("/v1/bindings", order(f"o{n}"), key="k") for n in range(5)))
+    assert sorted(reply.status for reply in replies) == [201, 422, 422, 422, 422]
+    assert await world.rows("orders") == 1

@@ -215,3 +215,34 @@ def test_a_replay_of_nothing_usable_says_so(ready: Shell, tmp_path: Path) -> Non
     result = ready.run("replay", *files, "--start", "2024-02-20", "--out", str(tmp_path / "out"))
     assert result.exit_code == 1
     assert "no usable parcel" in result.output
+
+
+def test_another_master_key_is_refused_and_a_lost_one_is_not_replaced(ready: Shell, tmp_path: Path) -> None:
+    ready.good("pool")
+    other = tmp_path / "other"
+    ready.good("keys", "master", str(other))
+    for path in (other, tmp_path / "absent"):
+        refused = ready.run("pool", VNUM_MASTER_KEY_FILE=str(path))
+        assert refused.exit_code == 1
+        assert "this database was sealed with" in refused.output
+    assert not (tmp_path / "absent").exists()
+    ready.good("pool")
+
+
+def test_a_month_that_is_not_closed_gives_no_file(ready: Shell, tmp_path: Path) -> None:
+    out = tmp_path / "bill.csv"
+    out.write_text("the bill of before")
+    refused = ready.run("invoice", "export", "--period", "2020-01", "--out", str(out))
+    assert refused.exit_code == 1
+    assert "2020-01 is not closed yet" in refused.output
+    assert out.read_text() == "the bill of before"
+
+
+def test_hosts_out_of_a_spreadsheet_in_another_encoding_are_refused(ready: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "hosts.csv"
+    file.write_bytes("host,city\n18500000014,杭州\n18500000015\n18500000016,a,b\n".encode("gb18030"))
+    result = ready.run("hosts", "import", str(file))
+    assert result.exit_code == 1
+    assert "1 hosts registered, 2 refused" in result.output
+    assert "hosts.csv:2: not UTF-8" in result.output
+    assert "hosts.csv:4: more cells" in result.output

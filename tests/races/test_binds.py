@@ -12,7 +12,7 @@ from tests.faults import FaultyPool
 from vnum.engine import open_redis
 from vnum.model.refusals import Code, Refusal, Shortage
 from vnum.pool.keys import Keys
-from vnum.service.bind import Bound, Outcome
+from vnum.service.batch import Bound, Outcome
 from vnum.store import bindings as stored
 
 

@@ -17,7 +17,7 @@ from vnum import finance
 from vnum.finance import Period
 from vnum.model.bindings import Binding
 from vnum.model.refusals import Code, Refused
-from vnum.service.bind import Bound
+from vnum.service.batch import Bound
 from vnum.service.records import CallRecord, Status
 from vnum.store import bindings as stored
 from vnum.store import calls as stored_calls

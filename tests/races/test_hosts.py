@@ -10,7 +10,7 @@ from tests.faults import HeldOpen
 from vnum.model.hosts import HostState
 from vnum.model.refusals import Code, Refused, Shortage
 from vnum.service import hosts as hosts_service
-from vnum.service.bind import Bound
+from vnum.service.batch import Bound
 from vnum.store import bindings as stored
 from vnum.store import hosts as stored_hosts
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from vnum.engine import Parts, open_engine
 from vnum.model.orders import OrderStatus
-from vnum.service.bind import BindRequest, Bound, Outcome
+from vnum.service.batch import Bound, Outcome
+from vnum.service.orders import BindRequest
 
 ORDERS = 12
 

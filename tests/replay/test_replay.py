@@ -140,3 +140,16 @@ def test_the_audit_sees_what_is_missing_doubled_or_wrong(tmp_path: Path, rows: l
     found = Audit()
     _bills(found, {("0", "m", "b", "2026-01-01"): (1, Decimal("0.00018"))}, tmp_path)
     assert found == expected
+
+
+async def test_a_call_that_outlasts_the_close_of_its_month_is_counted_all_the_same(
+    endpoints: Endpoints, tmp_path: Path
+) -> None:
+    (tmp_path / "p.csv").write_text("order_id,city,region_id,accepted_at\no1,@Jilin,1,2026-01-30 08:00:00\n")
+    (tmp_path / "c.csv").write_text(
+        "call_id,called_at,outcome,wait_seconds,talk_seconds\n-c1,2026-01-01T23:30:00,answered,5,16000\n"
+    )
+    summary = await run(endpoints, tmp_path / "p.csv", tmp_path / "c.csv", date(2026, 1, 30), tmp_path / "out")
+    assert summary.audit.clean, summary.audit
+    assert (summary.calls_answered, summary.call_minutes, summary.call_cost) == (1, 267, Decimal("5.34"))
+    assert summary.total_exact == summary.rental_cost + summary.call_cost

@@ -17,8 +17,9 @@ from vnum.model.damm import is_valid
 from vnum.model.hosts import HostState
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.pool.keys import Keys
-from vnum.service.bind import BindRequest, Bound, Outcome
+from vnum.service.batch import Bound, Outcome
 from vnum.service.labels import Label, LabelItem
+from vnum.service.orders import BindRequest
 from vnum.service.route import Action, Policy, RouteRequest
 from vnum.store import clock as stored_clock
 

@@ -11,7 +11,7 @@ from tests.faults import Seconds
 from vnum.model.refusals import Code, Refused
 from vnum.servers import Endpoints
 from vnum.service import clock as clocks
-from vnum.service.bind import Bound
+from vnum.service.batch import Bound
 from vnum.service.clock import ServerClock
 from vnum.store.clock import accept_leap
 

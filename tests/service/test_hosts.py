@@ -1,16 +1,18 @@
 """Hosts: registered once, in the emptiest cell; and what each state allows."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.engines import HOST, START, World, host_number, open_world, the
+from tests.engines import HOST, START, World, host_number, open_world, request, the
 from vnum.model.hosts import HostState
-from vnum.model.refusals import Code, Refused, Shortage
+from vnum.model.refusals import Code, Refusal, Refused, Shortage
 from vnum.servers import Endpoints
 from vnum.service.clock import ManualClock
 from vnum.service.hosts import NewHost
+from vnum.store import hosts
 
 
 async def test_a_host_is_registered_in_its_dialled_form(bare_world: World) -> None:
@@ -119,3 +121,30 @@ async def _did(acting: object, word: str) -> object:
     except Refused as refused:
         return refused.refusal.code
     return word
+
+
+async def test_a_host_whose_revision_was_drawn_first_but_committed_last_is_not_missed(world: World) -> None:
+    """Changes wait for one another until their commit, so a newer revision is never seen before an older one."""
+    async with world.engine.database.acquire() as slow, slow.transaction():
+        await slow.execute(hosts.SQL["alone"])
+        await slow.fetchval(
+            hosts.SQL["add_host"], "18400000051", 0, None, None, "host_ext", 4, "none", 90, None, world.now
+        )
+        quick = asyncio.create_task(world.host("18400000052"))
+        for _ in range(1_000):
+            if await world.count("pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+                break
+            await asyncio.sleep(0.01)
+        assert not quick.done()
+    await quick
+    await world.engine.registry.refresh(force=True)
+    assert world.engine.registry.has("18400000051")
+    assert world.engine.registry.has("18400000052")
+
+
+async def test_a_host_of_ours_is_nobodys_phone(world: World) -> None:
+    host = await world.host("18400000061")
+    asked = request("a", 1)
+    outcome = (await world.engine.binder.bind([msgspec.structs.replace(asked, recipient_phone=host.host)]))[0]
+    assert isinstance(outcome, Refusal)
+    assert outcome.code == Code.INVALID_PHONE

@@ -10,9 +10,9 @@ from vnum.model.bindings import Binding
 from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Code, Refusal
 from vnum.servers import Endpoints
-from vnum.service.bind import BindRequest
 from vnum.service.clock import ManualClock
 from vnum.service.labels import Label, LabelItem, Reader
+from vnum.service.orders import BindRequest
 
 
 def of(order: str, merchant: str = "m") -> LabelItem:

@@ -334,3 +334,62 @@ async def test_the_caller_is_sealed_and_found_by_its_hash(world: World) -> None:
     assert CALLER.encode() not in row["caller"]
     assert world.engine.vault.open(row["caller"], "call", b"caller") == "+86" + CALLER
     assert row["caller_hash"] == world.engine.vault.fingerprint("+86" + CALLER)
+
+
+# What is cut, and what is not
+
+
+@pytest.mark.parametrize(
+    ("answer", "release", "minutes", "cost"),
+    [
+        (timedelta(seconds=-61.1), timedelta(seconds=-1), 1, Decimal("0.02")),
+        (timedelta(seconds=-61.5), timedelta(seconds=-0.5), 2, Decimal("0.04")),
+        (timedelta(seconds=-61.0), timedelta(seconds=-0.1), 1, Decimal("0.02")),
+        (timedelta(seconds=-1.1), timedelta(seconds=-0.9), 0, Decimal(0)),
+    ],
+)
+async def test_seconds_are_cut_from_the_difference_not_from_the_times(
+    world: World, answer: timedelta, release: timedelta, minutes: int, cost: Decimal
+) -> None:
+    """60.9 s that lie in 61 seconds of the clock are one minute; 0.2 s over a second's end are free."""
+    binding = await lent(world)
+    call = record(world, binding, answer_time=world.now + answer, release_time=world.now + release)
+    (reported,) = await report(world, call)
+    assert (reported.minutes, reported.cost) == (minutes, cost)
+
+
+async def test_the_extension_of_the_binding_is_understood_where_a_record_has_none(world: World) -> None:
+    binding = await lent(world)
+    call = record(world, binding, extension=None, binding_id=binding.binding_id)
+    assert await status(world, call) == RATED
+    with_extension = msgspec.structs.replace(call, extension=binding.extension)
+    assert await status(world, with_extension) == (Status.DUPLICATE, None)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"answer_time": timedelta(hours=-5)},
+        {"ring_time": timedelta(hours=-5)},
+        {"ring_time": timedelta(seconds=-1)},
+    ],
+)
+async def test_the_steps_of_a_call_are_in_order(world: World, given: dict[str, timedelta]) -> None:
+    binding = await lent(world)
+    call = record(world, binding, **{name: world.now + span for name, span in given.items()})
+    assert await status(world, call) == (Status.REJECTED, Code.INVALID_REQUEST)
+
+
+async def test_a_call_dated_before_the_merchants_first_month_is_charged_with_it(world: World) -> None:
+    """The switch's clock was slow, and the merchant was opened as the month began."""
+    world.pass_time(datetime(2026, 10, 31, 16, 0, 2, tzinfo=world.now.tzinfo) - world.now)
+    await world.merchant("new")
+    binding = await world.bind("first", merchant="new")
+    world.pass_time(30 * SECOND)
+    call = record(world, None, binding_id=binding.binding_id, extension=None)
+    assert await status(world, call) == RATED
+    (filed,) = await charged(world)
+    assert filed["late"], "October is never closed for a merchant of November"
+    world.pass_time(40 * DAY)
+    report_of_november = await world.engine.invoices.close("2026-11", "new")
+    assert report_of_november.total_exact == 30 * Decimal("0.00018") + filed["cost"]

@@ -168,3 +168,34 @@ async def test_a_mis_keyed_checked_extension_reaches_nobody(bare_world: World) -
 @pytest.mark.parametrize("trouble", [OSError("gone"), ValueError("a bug")])
 def test_what_could_not_be_answered_is_rejected(trouble: Exception) -> None:
     assert told(fail_closed(trouble)) == (Action.REJECT, Cause.TEMPORARY, Code.STORE_UNAVAILABLE)
+
+
+async def test_guesses_that_hit_lapsed_numbers_count_too(world: World) -> None:
+    bindings = await world.fill(9)
+    live = bindings.pop()
+    for binding in bindings:
+        await world.engine.lifetime.release(binding.binding_id, "returned")
+    codes = [(await world.dial(binding, call_id=f"c{n}")).code for n, binding in enumerate(bindings)]
+    assert set(codes) == {Code.BINDING_RELEASED}
+    for n in range(2):
+        await world.dial(bindings[n], call_id=f"more{n}")
+    assert (await world.dial(live, call_id="last")).code == Code.CALLER_LOCKED_OUT
+    assert (await world.dial(live, call_id="other", caller="13700000000")).code is None
+
+
+async def test_callers_who_withhold_their_number_are_not_locked_out_for_one_another(world: World) -> None:
+    binding = await world.bind("a")
+    wrong = [digit for digit in "123456789" if digit != binding.extension]
+    for n in range(12):
+        ask = RouteRequest(call_id=f"c{n}", caller="anonymous", host=binding.host, digits=wrong[n % 8])
+        assert (await world.engine.routes.route(ask)).code == Code.NO_BINDING
+    assert (await world.dial(binding, caller="", call_id="right")).code is None
+
+
+@pytest.mark.parametrize("written", ["+86{}", "0086 {}", "86{}"])
+async def test_a_switch_may_write_the_host_as_it_was_registered(world: World, written: str) -> None:
+    binding = await world.bind("a")
+    ask = RouteRequest(
+        call_id="c", caller="13800000000", host=written.format(binding.host), digits=f"{binding.extension}#"
+    )
+    assert (await world.engine.routes.route(ask)).binding_id == binding.binding_id

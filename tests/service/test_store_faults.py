@@ -10,7 +10,8 @@ import pytest
 from tests.engines import HOST, World, request
 from tests.faults import STORE_FAULTS, FaultyStatement
 from vnum.model.refusals import Code, Refusal
-from vnum.service.bind import Order, Outcome
+from vnum.service.batch import Outcome
+from vnum.service.orders import Order
 from vnum.store import bindings as stored
 
 GATE = 4_217

@@ -10,7 +10,7 @@ from vnum.model.hosts import HostState
 from vnum.model.refusals import Code, Shortage
 from vnum.pool.image import Image
 from vnum.servers import Endpoints
-from vnum.service.bind import Bound
+from vnum.service.batch import Bound
 from vnum.service.clock import ManualClock
 
 BJ, SH = host_number(1), host_number(2)

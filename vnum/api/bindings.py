@@ -18,9 +18,10 @@ from vnum.engine import Engine
 from vnum.model.bindings import Binding, Mode, State
 from vnum.model.numbers import Extension, Host, VirtualNumber, format_number
 from vnum.model.refusals import Code, Refusal, Refused
-from vnum.service.bind import BindRequest, Bound, Name, Order, Text
+from vnum.service.batch import Bound
 from vnum.service.labels import Reader
 from vnum.service.lifetime import Seen
+from vnum.service.orders import BindRequest, Name, Order, Text
 from vnum.store.database import Connection
 
 MOST_IN_STATEMENT: Final = 200

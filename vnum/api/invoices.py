@@ -17,8 +17,8 @@ from vnum.api.endpoint import Call, Endpoint
 from vnum.engine import Engine
 from vnum.finance import InvoiceNotFound, OneInvoice, invoice_head, plain, two_places
 from vnum.model.refusals import Code, Refused
-from vnum.service.bind import Name
 from vnum.service.invoices import PAGE, Format, Selection
+from vnum.service.orders import Name
 
 log = structlog.get_logger()
 

@@ -8,8 +8,8 @@ from vnum.api.bodies import storable
 from vnum.api.endpoint import Call, Endpoint
 from vnum.engine import Engine
 from vnum.model.refusals import Code, Refused
-from vnum.service.bind import Name
 from vnum.service.merchants import PAGE, Merchant, MerchantChange, NewMerchant
+from vnum.service.orders import Name
 
 
 class MerchantQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -39,11 +39,12 @@ from vnum.replay.timeline import (
     timeline,
 )
 from vnum.servers import Endpoints
-from vnum.service.bind import BindRequest, Bound
+from vnum.service.batch import Bound
 from vnum.service.clock import ManualClock
 from vnum.service.hosts import NewHost
 from vnum.service.labels import Label, LabelItem
 from vnum.service.merchants import NewMerchant
+from vnum.service.orders import BindRequest
 from vnum.service.records import CallRecord, Status
 from vnum.service.route import Action, Policy, RouteRequest
 from vnum.store import history

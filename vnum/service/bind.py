@@ -1,33 +1,42 @@
 """Bind: lend a slot to an order. The pool proposes, this checks, PostgreSQL decides."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from os import urandom
-from typing import Annotated
 from uuid import UUID
 
-import msgspec
 import structlog
-from asyncpg import PostgresError, Record
+from asyncpg import PostgresError
 
-from vnum.model.bindings import MAX_TTL_DAYS, Binding, Mode, life
 from vnum.model.cells import cell_of
-from vnum.model.hosts import Host
 from vnum.model.ids import RANDOM_BYTES, new_ids
 from vnum.model.orders import BINDABLE, OrderStatus, advances
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refusal, Refused
+from vnum.service.batch import (
+    CONTENDED,
+    NOT_WRITTEN,
+    PENDING,
+    REFUSED,
+    UNKNOWN,
+    Batch,
+    Bound,
+    Outcome,
+    answer_known,
+    answer_twin,
+    binding_of,
+)
 from vnum.service.care import Care
 from vnum.service.clock import Clock
 from vnum.service.group import Group
+from vnum.service.orders import BindRequest, Order
 from vnum.service.registry import Registry
 from vnum.service.supply import Offer, Supply, Wish
 from vnum.service.write import Verdict, Writer
 from vnum.store import bindings as stored
-from vnum.store.bindings import Row, Terms
+from vnum.store.bindings import Row
 from vnum.store.database import LOST, Database
 from vnum.vault import Vault
 from vnum.vault.vault import short
@@ -40,60 +49,6 @@ LANES = 2
 
 ATTEMPTS = 6
 """How often an order is tried on another slot; the last time on slots read from PostgreSQL itself."""
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
-Text = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
-
-
-class Parcel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    carrier: Name
-    waybill_no: Name
-
-
-class BindRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a platform asks for. ttl_days are spans of 24 hours."""
-
-    merchant_id: Name
-    order_id: Name
-    recipient_phone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    order_status: OrderStatus
-    ttl_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_TTL_DAYS)] = 30
-    city: Name | None = None
-    city_strict: bool = False
-    mode: Mode = Mode.AXE
-    recipient_name: Text | None = None
-    parcels: Annotated[list[Parcel], msgspec.Meta(max_length=50)] = []
-
-    def __post_init__(self) -> None:
-        if self.city_strict and self.city is None:
-            raise ValueError("city_strict needs a city")
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request that passed the checks: its phone in canonical form, and the hashes of phone and order."""
-
-    merchant_id: str
-    order_id: str
-    phone: str
-    fingerprint: bytes
-    holder: int
-    order_status: str
-    ttl_days: int
-    wish: Wish
-    mode: str
-    recipient_name: str | None = None
-    parcels: Sequence[Parcel] = ()
-
-
-class Bound(msgspec.Struct, frozen=True, gc=False):
-    """A live binding; `created` = made by this request (201), else it was there (200). `now` = the batch's instant."""
-
-    binding: Binding
-    created: bool
-    now: datetime
-
-
-Outcome = Bound | Refusal
 
 
 class Binder:
@@ -170,14 +125,14 @@ class Binder:
         """One outcome a request, in order; one failure does not fail the rest."""
         checked = [self.check(request) for request in requests]
         good = [(n, order) for n, order in enumerate(checked) if isinstance(order, Order)]
-        outcomes: list[Outcome] = [order if isinstance(order, Refusal) else _PENDING for order in checked]
+        outcomes: list[Outcome] = [order if isinstance(order, Refusal) else PENDING for order in checked]
         for (n, _), outcome in zip(good, await self.bind_orders([order for _, order in good]), strict=True):
             outcomes[n] = outcome
         return outcomes
 
     async def bind_orders(self, orders: Sequence[Order]) -> list[Outcome]:
         """One batch a cell."""
-        outcomes: list[Outcome] = [_PENDING] * len(orders)
+        outcomes: list[Outcome] = [PENDING] * len(orders)
         cells = [(self.cell_of(order), n) for n, order in enumerate(orders)]
         for cell, group in groupby(sorted(cells), key=lambda pair: pair[0]):
             positions = [n for _, n in group]
@@ -193,7 +148,7 @@ class Binder:
         for n, order in enumerate(orders):
             if first.setdefault((order.merchant_id, order.order_id), n) != n:
                 twins.append(n)
-        batch = _Batch(cell, orders)
+        batch = Batch(cell, orders)
         try:
             await self._registry.refresh()
             await self._settle(batch, list(first.values()))
@@ -201,13 +156,13 @@ class Binder:
             batch.refuse(batch.pending(), refused.refusal)
         except (*LOST, PostgresError) as trouble:
             log.warning("bind_broken_off", trouble=type(trouble).__name__, orders=len(orders))
-            batch.refuse(batch.pending(), _NOT_WRITTEN)
+            batch.refuse(batch.pending(), NOT_WRITTEN)
         for n in twins:
-            batch.outcomes[n] = _twin(batch, n, first[orders[n].merchant_id, orders[n].order_id])
+            batch.outcomes[n] = answer_twin(batch, n, first[orders[n].merchant_id, orders[n].order_id])
         await self._file_waybills(batch)
         return batch.outcomes
 
-    async def _settle(self, batch: "_Batch", open_: list[int]) -> None:
+    async def _settle(self, batch: Batch, open_: list[int]) -> None:
         for attempt in range(ATTEMPTS):
             if open_:
                 open_ = await self._read(batch, open_)
@@ -216,9 +171,9 @@ class Binder:
             if attempt:
                 await self._registry.refresh(force=True)
             open_ = await self._attempt(batch, open_, last=attempt == ATTEMPTS - 1)
-        batch.refuse(open_, _CONTENDED)
+        batch.refuse(open_, CONTENDED)
 
-    async def _attempt(self, batch: "_Batch", open_: list[int], *, last: bool) -> list[int]:
+    async def _attempt(self, batch: Batch, open_: list[int], *, last: bool) -> list[int]:
         """Draws and writes once; the positions to try again: without a slot too, as long as slots come back unused."""
         offers: list[tuple[int, Offer]] = []
         try:
@@ -234,12 +189,12 @@ class Binder:
         await self._refuse_short(batch, short_of)
         return again
 
-    async def _refuse_short(self, batch: "_Batch", positions: Sequence[int]) -> None:
+    async def _refuse_short(self, batch: Batch, positions: Sequence[int]) -> None:
         for wish in {batch.orders[n].wish for n in positions}:
             refusal = await self._supply.shortage(batch.cell, wish, batch.now, batch.asked[wish])
             batch.refuse([n for n in positions if batch.orders[n].wish == wish], refusal)
 
-    async def _read(self, batch: "_Batch", open_: list[int]) -> list[int]:
+    async def _read(self, batch: Batch, open_: list[int]) -> list[int]:
         """Reads clock and orders; answers what needs no slot; returns the positions that do."""
         orders = [batch.orders[n] for n in open_]
         records = await stored.before_bind(
@@ -254,7 +209,7 @@ class Binder:
         advanced: list[tuple[str, str, str]] = []
         for n, order, record in zip(open_, orders, records, strict=True):
             batch.records[n] = record
-            outcome = _known(order, record, batch.now)
+            outcome = answer_known(order, record, batch.now)
             if outcome is None:
                 missing.append(n)
                 continue
@@ -267,7 +222,7 @@ class Binder:
             await stored.advance_status(self._database, batch.cell, advanced)
         return missing
 
-    async def _draw(self, offers: list[tuple[int, Offer]], batch: "_Batch", open_: list[int], *, last: bool) -> None:
+    async def _draw(self, offers: list[tuple[int, Offer]], batch: Batch, open_: list[int], *, last: bool) -> None:
         """A slot for each position, as far as there are any, host by wish."""
         by_wish: defaultdict[Wish, list[int]] = defaultdict(list)
         for n in open_:
@@ -276,7 +231,7 @@ class Binder:
             await self._draw_for(offers, batch, positions, last=last)
 
     async def _draw_for(
-        self, offers: list[tuple[int, Offer]], batch: "_Batch", positions: list[int], *, last: bool
+        self, offers: list[tuple[int, Offer]], batch: Batch, positions: list[int], *, last: bool
     ) -> None:
         """The last time without slots that these orders held last: of all of them first, then each without its own."""
         wish = batch.orders[positions[0]].wish
@@ -290,7 +245,7 @@ class Binder:
                 alone = await self._supply.draw(batch.cell, wish, 1, batch.now, apart_from=[holder])
                 offers += [(n, offer) for offer in alone]
 
-    def _rows(self, batch: "_Batch", offers: Sequence[tuple[int, Offer]]) -> list[Row]:
+    def _rows(self, batch: Batch, offers: Sequence[tuple[int, Offer]]) -> list[Row]:
         """What is to be written, in the order of the offers."""
         ids = new_ids(batch.cell, batch.now, urandom(RANDOM_BYTES * len(offers)))
         batch.rows = {
@@ -300,7 +255,7 @@ class Binder:
         return list(batch.rows.values())
 
     async def _heed(
-        self, batch: "_Batch", offers: Sequence[tuple[int, Offer]], verdicts: Mapping[UUID, Verdict]
+        self, batch: Batch, offers: Sequence[tuple[int, Offer]], verdicts: Mapping[UUID, Verdict]
     ) -> list[int]:
         """Answers by the verdicts, settles every slot, and returns the positions to try again."""
         by_verdict: defaultdict[Verdict, list[tuple[int, Offer]]] = defaultdict(list)
@@ -308,9 +263,9 @@ class Binder:
             by_verdict[verdicts[batch.rows[n].binding_id]].append((n, offer))
         kept = by_verdict[Verdict.BOUND]
         for n, _ in kept:
-            batch.outcomes[n] = Bound(_binding(batch.rows[n], batch.now), True, batch.now)
+            batch.outcomes[n] = Bound(binding_of(batch.rows[n], batch.now), True, batch.now)
         unused: list[Offer] = []
-        for verdict, refusal in _REFUSED.items():
+        for verdict, refusal in REFUSED.items():
             batch.refuse((n for n, _ in by_verdict[verdict]), refusal)
             if verdict is not Verdict.UNKNOWN:
                 unused += (offer for _, offer in by_verdict[verdict])
@@ -323,7 +278,7 @@ class Binder:
             await self._care.free_orphans(batch.cell, batch.now)
         return [n for n, _ in (*by_verdict[Verdict.SLOT_REFUSED], *by_verdict[Verdict.ORDER_TAKEN])]
 
-    async def _correct(self, batch: "_Batch", refused: list[Offer]) -> None:
+    async def _correct(self, batch: Batch, refused: list[Offer]) -> None:
         """Slots PostgreSQL did not give: those it holds are moved to their day, the others given back."""
         slots = [(offer.host.host, offer.extension) for offer in refused]
         try:
@@ -335,7 +290,7 @@ class Binder:
         await self._supply.give_back(offer for offer in refused if until[offer] <= batch.now)
         await self._supply.settle(batch.cell, ((offer, end) for offer, end in until.items() if end > batch.now))
 
-    def _row(self, batch: "_Batch", order: Order, offer: Offer, binding_id: UUID) -> Row:
+    def _row(self, batch: Batch, order: Order, offer: Offer, binding_id: UUID) -> Row:
         name = order.recipient_name
         return Row(
             binding_id,
@@ -351,7 +306,7 @@ class Binder:
             batch.terms(order, offer.host),
         )
 
-    async def _file_waybills(self, batch: "_Batch") -> None:
+    async def _file_waybills(self, batch: Batch) -> None:
         """Before the answer goes out: an acknowledged parcel can be looked up."""
         bound = [n for n, outcome in enumerate(batch.outcomes) if isinstance(outcome, Bound)]
         rows = [
@@ -370,131 +325,4 @@ class Binder:
         try:
             await stored.file_waybills(self._database, rows)
         except (*LOST, PostgresError):
-            batch.refuse([n for n in bound if batch.orders[n].parcels], _UNKNOWN)
-
-
-class _Batch:
-    """The orders of one cell that share a statement, and what became of each."""
-
-    def __init__(self, cell: int, orders: Sequence[Order]) -> None:
-        self.cell = cell
-        self.orders = orders
-        self.outcomes: list[Outcome] = [_PENDING] * len(orders)
-        self.records: dict[int, Record] = {}
-        self.rows: dict[int, Row] = {}
-        self.asked: dict[Wish, Sequence[Host]] = {}
-        self.now: datetime
-        self._terms: dict[object, Terms] = {}
-
-    def terms(self, order: Order, host: Host) -> Terms:
-        """The same object for orders of the same terms at the same instant: it is sent once."""
-        key = (self.now, order.wish, order.mode, order.ttl_days, order.order_status, host.quarantine_days)
-        if key not in self._terms:
-            expires_at = self.now + life(order.ttl_days)
-            self._terms[key] = Terms(
-                order.mode,
-                order.wish.city,
-                order.wish.strict,
-                order.ttl_days,
-                order.order_status,
-                expires_at,
-                host.held_until(expires_at),
-            )
-        return self._terms[key]
-
-    def refuse(self, positions: Iterable[int], refusal: Refusal) -> None:
-        for n in positions:
-            self.outcomes[n] = refusal
-
-    def pending(self) -> list[int]:
-        """Positions without an answer; nothing is bound for them."""
-        return [n for n, outcome in enumerate(self.outcomes) if outcome is _PENDING]
-
-
-_UNKNOWN = Refusal(
-    code=Code.OUTCOME_UNKNOWN,
-    detail="the connection to PostgreSQL was lost in the commit; repeat the request, nothing is bound twice",
-)
-_NOT_WRITTEN = Refusal(
-    code=Code.STORE_UNAVAILABLE, detail="PostgreSQL did not take the binding; nothing was written, try again"
-)
-_CONTENDED = Refusal(
-    code=Code.STORE_UNAVAILABLE,
-    detail=f"others took the slot, or changed its host, {ATTEMPTS} times; nothing was bound, try again",
-)
-_UNSTORABLE = Refusal(
-    code=Code.INVALID_REQUEST, detail="PostgreSQL can not store a value of this order; nothing was bound"
-)
-_PENDING = Refusal(code=Code.STORE_UNAVAILABLE, detail="not tried yet")
-_REFUSED = {
-    Verdict.UNKNOWN: _UNKNOWN,
-    Verdict.NOT_WRITTEN: _NOT_WRITTEN,
-    Verdict.UNSTORABLE: _UNSTORABLE,
-}
-
-
-def _known(order: Order, record: Record, now: datetime) -> Outcome | None:
-    """What can be answered without a slot; None = the order needs one."""
-    if record["merchant_state"] is None:
-        return Refusal(
-            code=Code.MERCHANT_NOT_FOUND,
-            detail=f"merchant {order.merchant_id} is not registered: POST /v1/merchants first",
-        )
-    if record["binding_id"] is not None and record["ended_at"] > now:
-        if record["recipient_hash"] != order.fingerprint:
-            return _CONFLICT
-        return Bound(current(record, order.merchant_id, order.order_id), False, now)
-    if record["merchant_state"] != "active":
-        return Refusal(
-            code=Code.MERCHANT_SUSPENDED,
-            detail=f"merchant {order.merchant_id} is suspended: no new bindings until it is active again",
-        )
-    return None
-
-
-_CONFLICT = Refusal(
-    code=Code.BINDING_CONFLICT,
-    detail="the order has a live binding to another phone; release that one first, then bind again",
-)
-
-
-def _twin(batch: _Batch, n: int, first: int) -> Outcome:
-    """The answer to a second request for an order in one batch: as if it had come after the first."""
-    outcome = batch.outcomes[first]
-    if outcome is _CONFLICT:
-        return _known(batch.orders[n], batch.records[first], batch.now) or outcome
-    if isinstance(outcome, Refusal):
-        return outcome
-    if batch.orders[n].fingerprint != batch.orders[first].fingerprint:
-        return _CONFLICT
-    return Bound(outcome.binding, False, outcome.now)
-
-
-def current(record: Record, merchant_id: str, order_id: str) -> Binding:
-    """The binding that an order's row names."""
-    return Binding(
-        binding_id=record["binding_id"],
-        merchant_id=merchant_id,
-        order_id=order_id,
-        host=record["host"],
-        extension=record["extension"],
-        mode=Mode(record["mode"]),
-        bound_at=record["bound_at"],
-        expires_at=record["ended_at"],
-        ended_at=record["ended_at"],
-        released=record["released"],
-    )
-
-
-def _binding(row: Row, now: datetime) -> Binding:
-    return Binding(
-        binding_id=row.binding_id,
-        merchant_id=row.merchant_id,
-        order_id=row.order_id,
-        host=row.host,
-        extension=row.extension,
-        mode=Mode(row.terms.mode),
-        bound_at=now,
-        expires_at=row.terms.expires_at,
-        ended_at=row.terms.expires_at,
-    )
+            batch.refuse([n for n in bound if batch.orders[n].parcels], UNKNOWN)

@@ -9,8 +9,8 @@ from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_
 from vnum.model.hosts import ExtCheck, Host, HostState
 from vnum.model.numbers import NumberError, Plan, parse_host
 from vnum.model.refusals import Code, Refused
-from vnum.service.bind import Name
 from vnum.service.clock import Clock, peek
+from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.store import hosts as stored
 from vnum.store.database import Database

@@ -13,8 +13,10 @@ from vnum.model.bindings import Binding, State
 from vnum.model.cells import cell_of
 from vnum.model.orders import READABLE, OrderStatus
 from vnum.model.refusals import Code, Refusal
-from vnum.service.bind import Binder, Bound, Name, Order, current
+from vnum.service.batch import Bound, current
+from vnum.service.bind import Binder
 from vnum.service.clock import Clock
+from vnum.service.orders import Name, Order
 from vnum.service.supply import Wish
 from vnum.store import bindings as stored
 from vnum.store.database import Database

@@ -11,8 +11,8 @@ from asyncpg import Record
 from vnum.finance import BillingRefusal, Period, TariffId, load_book
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refused
-from vnum.service.bind import Name, Text
 from vnum.service.clock import Clock, peek
+from vnum.service.orders import Name, Text
 from vnum.store import merchants as stored
 from vnum.store.database import Database
 

@@ -19,8 +19,8 @@ from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.numbers import NumberError, parse_extension
 from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code
-from vnum.service.bind import Name
 from vnum.service.clock import Clock, peek
+from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.service.route import CallId, Digits
 from vnum.store import calls as stored

@@ -14,9 +14,9 @@ from vnum.model.cells import cell_of
 from vnum.model.hosts import Host, HostState
 from vnum.model.phones import ANONYMOUS, PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
-from vnum.service.bind import Name
 from vnum.service.clock import Clock, peek
 from vnum.service.group import Group
+from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.store import calls as stored
 from vnum.store.database import Database
@@ -163,7 +163,7 @@ class Routes:
     async def _count(
         self, host: Host, call_id: str, digits: str, caller_hash: bytes, *, lock: bool = True
     ) -> tuple[int, bool]:
-        """Files digits that reach nobody, lapsed ones too, or guessing would be free. (how many in this call, locked)"""
+        """Files digits that reach nobody, lapsed ones too: else guessing were free. (how many in this call, locked)"""
         now = await peek(self._clock, self._database)
         hashed = self._vault.fingerprint(digits).hex()  # people key in phones by mistake
         in_call, in_window = await stored.wrong_extension(
