@@ -80,9 +80,14 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     given = {name.removeprefix(PREFIX).lower(): text for name, text in source.items() if name.startswith(PREFIX)}
     unknown = sorted(given.keys() - set(Settings.__struct_fields__))
     if unknown:
-        raise SettingsError(f"unknown setting {', '.join(PREFIX + name.upper() for name in unknown)}")
+        known = ", ".join(PREFIX + name.upper() for name in Settings.__struct_fields__)
+        raise SettingsError(
+            f"unknown setting {', '.join(PREFIX + name.upper() for name in unknown)}; there are {known}"
+        )
     try:
         filled = {name: text for name, text in given.items() if text}
         return msgspec.convert(filled, Settings, strict=False, dec_hook=lambda kind, text: kind(text))
     except msgspec.ValidationError as error:
-        raise SettingsError(f"a VNUM_ setting is malformed: {error}") from error
+        field = re.search(r"\$\.(\w+)", str(error))
+        named = PREFIX + field[1].upper() if field else "a VNUM_ setting"
+        raise SettingsError(f"{named} is malformed: {str(error).partition(' - at')[0]}") from error

@@ -59,8 +59,8 @@ BAD_FIELDS: list[tuple[dict[str, Any], int, str, str]] = [
 ]
 
 BAD_BODIES: list[tuple[bytes, str]] = [
-    (b"", "truncated"),
-    (b"{", "truncated"),
+    (b"", "ends too early"),
+    (b"{", "ends too early"),
     (b"[]", "object"),
     (b"null", "object"),
     (b'"text"', "object"),

@@ -170,8 +170,9 @@ def test_bad_input_ends_with_a_line_that_says_what(
 @pytest.mark.parametrize(
     ("setting", "value", "words"),
     [
-        ("VNUM_PORT", "http", "VNUM_ setting is malformed"),
+        ("VNUM_PORT", "http", "VNUM_PORT is malformed"),
         ("VNUM_PORT", "99999", "VNUM_PORT must be 1 to 65535"),
+        ("VNUM_SCHEMA", "a b;", "VNUM_SCHEMA must be"),
         ("VNUM_CELLS", "0", "VNUM_CELLS must be 1 to 4096"),
         ("VNUM_PROT", "1", "unknown setting VNUM_PROT"),
         ("VNUM_REDIS_URL", "redis://127.0.0.1:1/0", "127.0.0.1"),

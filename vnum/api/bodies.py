@@ -25,6 +25,15 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of requests that take neither body nor query."""
 
 
+_PLAIN = {
+    "matching regex '^[0-9]{4}-": "a month is written YYYY-MM, as in 2026-10",
+    "matching regex": "must not be empty, and without line breaks or other control characters",
+    "with a timezone component": "a time needs its offset, as in 2026-10-05T12:00:00+08:00 or ...Z",
+    "Input data was truncated": "the body is empty, or its JSON ends too early",
+}
+"""What msgspec says, where people would not understand it."""
+
+
 def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     """Raises Refused (invalid_request)."""
     try:
@@ -60,6 +69,8 @@ def explain(error: Exception, kind: Any) -> str:
     elif unknown := _UNKNOWN_FIELD.fullmatch(what):
         name = unknown["name"] if _HARMLESS.fullmatch(unknown["name"]) else "of another name"
         what = f"there is no field {name}"
+    else:
+        what = next((plain for part, plain in _PLAIN.items() if part in what), what)
     return f"{where}: {what}" if where else what
 
 
