@@ -155,7 +155,7 @@ def assemble(
         routes=Routes(database, notes, vault, registry, clock, cells, parts.policy),
         records=Records(database, vault, registry, clock, cells),
         hosts=Hosts(database, registry, clock, cells),
-        merchants=Merchants(database, clock),
+        merchants=Merchants(database, clock, cells),
         invoices=Invoices(database, clock, parts.issuer),
         keys=ApiKeys(database),
         answers=Answers(database, vault),

@@ -63,9 +63,10 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Merchants:
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, cells: int) -> None:
         self._database = database
         self._clock = clock
+        self._cells = cells
 
     async def add(self, new: NewMerchant) -> Merchant:
         """Raises Refused: merchant_exists, tariff_not_found, invalid_phone."""
@@ -86,11 +87,12 @@ class Merchants:
         return _merchant(record)
 
     async def change(self, merchant_id: str, change: MerchantChange) -> Merchant:
-        """Raises Refused: merchant_not_found, tariff_not_found, invalid_phone, invalid_request."""
+        """Raises Refused: merchant_not_found, tariff_not_found, tariff_in_use, invalid_phone, invalid_request."""
         if change.merchant_id not in (None, merchant_id):
             raise Refused(Code.INVALID_REQUEST, "merchant_id can not be changed")
         if change.tariff_id is not None:
             await self._check_tariff(change.tariff_id)
+            await self._refuse_repricing(merchant_id, change.tariff_id)
         record = await stored.change(
             self._database,
             merchant_id,
@@ -109,6 +111,21 @@ class Merchants:
         """Up to 1,000 merchants behind `after`, by id; `only` = those a tied key may see."""
         tied = None if only is None else list(only)
         return [_merchant(record) for record in await stored.page(self._database, after, PAGE, tied)]
+
+    async def _refuse_repricing(self, merchant_id: str, tariff_id: str) -> None:
+        """A close prices rental by the merchant's tariff, so another one would reprice days that have begun.
+
+        Prices change by a new version of the tariff, from its own instant on.
+        """
+        known = await stored.merchant(self._database, merchant_id)
+        if known is None or known["tariff_id"] == tariff_id:
+            return
+        if await stored.has_orders(self._database, self._cells, merchant_id):
+            raise Refused(
+                Code.TARIFF_IN_USE,
+                f"numbers were bound for merchant {merchant_id} under tariff {known['tariff_id']}; "
+                "give that tariff a new version instead",
+            )
 
     async def _check_tariff(self, tariff_id: str) -> None:
         """One without a price for the whole present month could not be closed."""

@@ -26,3 +26,8 @@ async def add(database: Database, *columns: str | None, now: datetime | None) ->
 async def change(database: Database, merchant_id: str, *columns: str | None) -> Record | None:
     """name, invoice_title, tax_no, tariff_id, service_number, state (None = as it is); None = no such merchant."""
     return await database.fetchrow(SQL["change_merchant"], merchant_id, *columns)
+
+
+async def has_orders(database: Database, cells: int, merchant_id: str) -> bool:
+    """Whether anything was ever bound for the merchant."""
+    return bool(await database.fetchval(SQL["has_orders"], list(range(cells)), merchant_id))

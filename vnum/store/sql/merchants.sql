@@ -19,3 +19,7 @@ SET name = coalesce($2, name), invoice_title = coalesce($3, invoice_title), tax_
     tariff_id = coalesce($5, tariff_id), service_number = coalesce($6, service_number), state = coalesce($7, state)
 WHERE merchant_id = $1
 RETURNING merchant_id, name, invoice_title, tax_no, tariff_id, service_number, state, created_at;
+
+-- name: has_orders
+-- Whether anything was ever bound for the merchant. $1 cells, $2 merchant.
+SELECT EXISTS (SELECT FROM orders WHERE cell = ANY ($1::smallint[]) AND merchant_id = $2);
