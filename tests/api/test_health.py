@@ -81,3 +81,9 @@ async def test_the_pool_is_tended_whatever_happens(open_world: OpenWorld, monkey
     ended = len(rounds)
     await asyncio.sleep(0)
     assert len(rounds) == ended
+
+
+async def test_a_load_balancer_may_ask_for_the_head_only(world: World) -> None:
+    for path in ("/healthz", "/readyz"):
+        async with world.session.head(f"{world.url}{path}") as response:
+            assert (response.status, await response.read()) == (200, b"")

@@ -9,6 +9,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from vnum.api.answers import problem_answer, response_of
+from vnum.api.auth import ANYONE
 from vnum.api.bindings import Bindings
 from vnum.api.calls import Calls
 from vnum.api.endpoint import Endpoint, WrongMediaType, handler_of
@@ -35,7 +36,10 @@ def make_app(engine: Engine) -> web.Application:
     app = web.Application(middlewares=[_problems], client_max_size=MOST_BYTES)
     repeats = Repeats(engine.answers)
     for endpoint in endpoints(engine):
-        app.router.add_route(endpoint.method, endpoint.path, handler_of(endpoint, engine.keys, repeats))
+        handler = handler_of(endpoint, engine.keys, repeats)
+        app.router.add_route(endpoint.method, endpoint.path, handler)
+        if endpoint.roles is ANYONE:
+            app.router.add_head(endpoint.path, handler)  # what load balancers ask
     app.cleanup_ctx.append(_tending(engine))
     return app
 

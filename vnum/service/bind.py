@@ -31,7 +31,7 @@ from vnum.service.batch import (
 from vnum.service.care import Care
 from vnum.service.clock import Clock
 from vnum.service.group import Group
-from vnum.service.orders import BindRequest, Order
+from vnum.service.orders import BindRequest, Order, Parcel
 from vnum.service.registry import Registry
 from vnum.service.supply import Offer, Supply, Wish
 from vnum.service.write import Verdict, Writer
@@ -97,7 +97,19 @@ class Binder:
             parcels=request.parcels,
         )
 
-    def order(self, merchant_id: str, order_id: str, phone: str, **rest: object) -> Order:
+    def order(
+        self,
+        merchant_id: str,
+        order_id: str,
+        phone: str,
+        *,
+        order_status: str,
+        ttl_days: int,
+        wish: Wish,
+        mode: str,
+        recipient_name: str | None = None,
+        parcels: Sequence[Parcel] = (),
+    ) -> Order:
         """An order of a phone in canonical form, with the hashes that compare it."""
         return Order(
             merchant_id=merchant_id,
@@ -105,7 +117,12 @@ class Binder:
             phone=phone,
             fingerprint=self._vault.fingerprint(phone),
             holder=self._vault.holder(merchant_id, order_id),
-            **rest,  # type: ignore[arg-type]  # the remaining fields, passed on as they are
+            order_status=order_status,
+            ttl_days=ttl_days,
+            wish=wish,
+            mode=mode,
+            recipient_name=recipient_name,
+            parcels=parcels,
         )
 
     def cell_of(self, order: Order) -> int:
