@@ -31,9 +31,12 @@ async def get_invoice(connection: Connection, number: str) -> Invoice:
 
 
 async def require_closed(connection: Connection, period: Period, merchant_ids: Sequence[str] | None = None) -> None:
-    """Raises PeriodNotClosed unless the period was closed for one of the merchants (None = for anyone)."""
-    if not await connection.fetchval(_SQL["closed"], period.first_day, merchant_ids):
-        raise PeriodNotClosed(f"{period} is not closed yet; close it first, then export it")
+    """Raises PeriodNotClosed unless the period was closed for all of the merchants (None = all there are)."""
+    row = await connection.fetchrow(_SQL["open_accounts"], period.first_day, period.ends_at, merchant_ids)
+    assert row is not None
+    if row["still_open"] or not row["closed"]:
+        names = f" for {', '.join(row['still_open'])}" if row["closed"] else ""
+        raise PeriodNotClosed(f"{period} is not closed yet{names}; close it first, then export it")
 
 
 async def list_invoices(

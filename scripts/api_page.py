@@ -38,7 +38,7 @@ Keys of merchants, ISVs and finance may be tied to merchants, a courier's to a c
 
 A binding is answered as `{binding_id, merchant_id, order_id, host, extension, number, mode, state, bound_at, expires_at}`, and `ended_at` once it was released. Items of batches are answered in order as `{status, ...}`, where `status` is the HTTP code that the item alone would have got.
 
-A wrong extension may be keyed three times a call (counted once per call and digits); ten that reach nobody within an hour, by one caller on one host, lock him out there for a day (callers who withhold their number are not locked out). The guards apply to lapsed numbers too.
+A wrong extension may be keyed three times a call (counted once per call and digits); ten within an hour, by one caller on one host, lock him out there for a day. Callers who withhold their number are counted together: a hundred lock them out for ten minutes. A lapsed number counts as one wrong extension, however often it is dialled.
 """
 
 

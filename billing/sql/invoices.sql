@@ -18,8 +18,12 @@ WHERE ($1::date IS NULL OR period = $1)
 ORDER BY period, merchant_id COLLATE "C"
 LIMIT $5::integer
 
--- name: closed
--- Whether the close of a period is complete for anyone. $1 period, $2 merchants or null.
-SELECT EXISTS (
-    SELECT FROM closes WHERE period = $1::date AND ($2::text[] IS NULL OR merchant_id = ANY ($2))
-)
+-- name: open_accounts
+-- Up to three merchants whose close of a period is not complete, and how many closes are. $1 period, $2 its end,
+-- $3 merchants or null.
+SELECT (SELECT count(*) FROM closes c
+        WHERE c.period = $1::date AND ($3::text[] IS NULL OR c.merchant_id = ANY ($3))) AS closed,
+       ARRAY(SELECT a.merchant_id FROM usage_accounts a
+             WHERE a.opened_at < $2 AND ($3::text[] IS NULL OR a.merchant_id = ANY ($3))
+               AND NOT EXISTS (SELECT FROM closes c WHERE c.merchant_id = a.merchant_id AND c.period = $1::date)
+             ORDER BY a.merchant_id LIMIT 3) AS still_open

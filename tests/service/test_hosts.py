@@ -148,3 +148,20 @@ async def test_a_host_of_ours_is_nobodys_phone(world: World) -> None:
     outcome = (await world.engine.binder.bind([msgspec.structs.replace(asked, recipient_phone=host.host)]))[0]
     assert isinstance(outcome, Refusal)
     assert outcome.code == Code.INVALID_PHONE
+
+
+async def test_a_change_of_state_waits_for_the_one_that_was_drawn_before(world: World) -> None:
+    first, second = await world.host("18400000053"), await world.host("18400000054")
+    async with world.engine.database.acquire() as slow, slow.transaction():
+        await slow.execute(hosts.SQL["alone"])
+        await slow.fetchval(hosts.SQL["set_host_state"], first.host, "locked", None)
+        quick = asyncio.create_task(world.engine.hosts.set_state(second.host, HostState.DRAINING))
+        for _ in range(1_000):
+            if await world.count("pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+                break
+            await asyncio.sleep(0.01)
+        assert not quick.done()
+    await quick
+    await world.engine.registry.refresh(force=True)
+    assert world.engine.registry.known(first.host).state is HostState.LOCKED
+    assert world.engine.registry.known(second.host).state is HostState.DRAINING

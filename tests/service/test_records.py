@@ -366,18 +366,28 @@ async def test_the_extension_of_the_binding_is_understood_where_a_record_has_non
     assert await status(world, with_extension) == (Status.DUPLICATE, None)
 
 
+async def test_an_answer_hours_before_the_call_is_another_clock(world: World) -> None:
+    binding = await lent(world)
+    call = record(world, binding, answer_time=world.now - timedelta(hours=5))
+    assert await status(world, call) == (Status.REJECTED, Code.INVALID_REQUEST)
+
+
 @pytest.mark.parametrize(
     "given",
     [
-        {"answer_time": timedelta(hours=-5)},
+        {"call_time": timedelta(seconds=-60.6), "answer_time": timedelta(seconds=-61)},
         {"ring_time": timedelta(hours=-5)},
-        {"ring_time": timedelta(seconds=-1)},
+        {"ring_time": timedelta(seconds=4)},
+        {"ring_time": timedelta(days=900_000)},
     ],
 )
-async def test_the_steps_of_a_call_are_in_order(world: World, given: dict[str, timedelta]) -> None:
+async def test_steps_that_bill_nothing_or_differ_by_the_fineness_of_a_clock_spoil_no_record(
+    world: World, given: dict[str, timedelta]
+) -> None:
     binding = await lent(world)
     call = record(world, binding, **{name: world.now + span for name, span in given.items()})
-    assert await status(world, call) == (Status.REJECTED, Code.INVALID_REQUEST)
+    (reported,) = await report(world, call)
+    assert (reported.status, reported.minutes) == (Status.RATED, 2)
 
 
 async def test_a_call_dated_before_the_merchants_first_month_is_charged_with_it(world: World) -> None:

@@ -177,19 +177,38 @@ async def test_guesses_that_hit_lapsed_numbers_count_too(world: World) -> None:
         await world.engine.lifetime.release(binding.binding_id, "returned")
     codes = [(await world.dial(binding, call_id=f"c{n}")).code for n, binding in enumerate(bindings)]
     assert set(codes) == {Code.BINDING_RELEASED}
-    for n in range(2):
-        await world.dial(bindings[n], call_id=f"more{n}")
+    for n, digits in enumerate(("0", "12")):
+        ask = RouteRequest(call_id=f"more{n}", caller="13800000000", host=live.host, digits=digits)
+        await world.engine.routes.route(ask)
     assert (await world.dial(live, call_id="last")).code == Code.CALLER_LOCKED_OUT
     assert (await world.dial(live, call_id="other", caller="13700000000")).code is None
 
 
-async def test_callers_who_withhold_their_number_are_not_locked_out_for_one_another(world: World) -> None:
-    binding = await world.bind("a")
-    wrong = [digit for digit in "123456789" if digit != binding.extension]
-    for n in range(12):
-        ask = RouteRequest(call_id=f"c{n}", caller="anonymous", host=binding.host, digits=wrong[n % 8])
-        assert (await world.engine.routes.route(ask)).code == Code.NO_BINDING
-    assert (await world.dial(binding, caller="", call_id="right")).code is None
+async def test_who_dials_one_dead_number_again_and_again_guesses_nothing(world: World) -> None:
+    """A courier with an old label: the same digits tell him nothing new."""
+    old, live = await world.fill(2)
+    await world.engine.lifetime.release(old.binding_id, "returned")
+    for n in range(15):
+        assert (await world.dial(old, call_id=f"c{n}")).code == Code.BINDING_RELEASED
+    assert (await world.dial(live, call_id="right")).code is None
+
+
+async def test_callers_who_withhold_their_number_share_a_larger_count_and_a_short_lock(world: World) -> None:
+    host = await world.host("18400000077", ext_digits=4)
+    binding = await world.bind("a", city=None)
+    while binding.host != host.host:
+        binding = await world.bind(binding.order_id + "a", 1)
+    wrong = (f"{n:04d}" for n in range(1000, 9999) if f"{n:04d}" != binding.extension)
+    codes = []
+    for n in range(100):
+        ask = RouteRequest(call_id=f"c{n}", caller="anonymous", host=host.host, digits=next(wrong))
+        codes.append((await world.engine.routes.route(ask)).code)
+    assert set(codes[:99]) == {Code.NO_BINDING}
+    assert codes[99] == Code.CALLER_LOCKED_OUT
+    assert (await world.dial(binding, caller="", call_id="right")).code == Code.CALLER_LOCKED_OUT
+    assert (await world.dial(binding, call_id="named")).code is None
+    world.pass_time(timedelta(minutes=11))
+    assert (await world.dial(binding, caller="", call_id="later")).code is None
 
 
 @pytest.mark.parametrize("written", ["+86{}", "0086 {}", "86{}"])

@@ -129,10 +129,10 @@ class _children:  # noqa: N801 - a context manager
 @asynccontextmanager
 async def _demo_keys(engine: Engine, *, wanted: bool) -> AsyncIterator[None]:
     """A key of each role, printed once and revoked at the end."""
+    await engine.keys.revoke_noted(DEMO)  # those of a server that was killed
     if not wanted:
         yield
         return
-    await engine.keys.revoke_noted(DEMO)  # those of a server that was killed
     made = {role: await engine.keys.make(role, note=DEMO) for role in Role}
     table = Table(title="demo keys: shown this once, good until this server stops")
     table.add_column("role")

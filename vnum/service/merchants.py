@@ -91,8 +91,7 @@ class Merchants:
         if change.merchant_id not in (None, merchant_id):
             raise Refused(Code.INVALID_REQUEST, "merchant_id can not be changed")
         if change.tariff_id is not None:
-            await self._check_tariff(change.tariff_id)
-            await self._refuse_repricing(merchant_id, change.tariff_id)
+            await self._choose(merchant_id, change.tariff_id)
         record = await stored.change(
             self._database,
             merchant_id,
@@ -112,7 +111,7 @@ class Merchants:
         tied = None if only is None else list(only)
         return [_merchant(record) for record in await stored.page(self._database, after, PAGE, tied)]
 
-    async def _refuse_repricing(self, merchant_id: str, tariff_id: str) -> None:
+    async def _choose(self, merchant_id: str, tariff_id: str) -> None:
         """A close prices rental by the merchant's tariff, so another one would reprice days that have begun.
 
         Prices change by a new version of the tariff, from its own instant on.
@@ -120,6 +119,7 @@ class Merchants:
         known = await stored.merchant(self._database, merchant_id)
         if known is None or known["tariff_id"] == tariff_id:
             return
+        await self._check_tariff(tariff_id, known["created_at"])
         if await stored.has_orders(self._database, self._cells, merchant_id):
             raise Refused(
                 Code.TARIFF_IN_USE,
@@ -127,12 +127,13 @@ class Merchants:
                 "give that tariff a new version instead",
             )
 
-    async def _check_tariff(self, tariff_id: str) -> None:
-        """One without a price for the whole present month could not be closed."""
+    async def _check_tariff(self, tariff_id: str, opened_at: datetime | None = None) -> None:
+        """A merchant without a price for a part of a month could not be closed: from its begin, or his own."""
         book = await load_book(self._database)
         now = await peek(self._clock, self._database)
+        begin = max(Period.of(now).starts_at, opened_at or now)
         try:
-            book.at(TariffId(tariff_id), Period.of(now).starts_at)
+            book.at(TariffId(tariff_id), begin)
         except BillingRefusal as refusal:
             raise Refused(Code.TARIFF_NOT_FOUND, f"no tariff {tariff_id} has a price for this month") from refusal
 

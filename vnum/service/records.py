@@ -29,6 +29,9 @@ from vnum.store.database import Database, is_data_error
 from vnum.vault import Vault
 
 ATTEMPTS = 4
+SKEW = timedelta(seconds=5)
+"""How far the steps of one call may be out of order."""
+
 FUTURE = timedelta(minutes=5)
 """How far a switch's clock may be ahead."""
 
@@ -146,7 +149,8 @@ class Records:
             raise _Problem(Code.INVALID_REQUEST, "a time lies outside of the calendar") from None
         assert call is not None
         assert release is not None
-        _check_times(call, ring, answer, release, now)
+        _check_times(call, answer, release, now)
+        ring = _ring(call, ring, release)
         call_cell = cell_of(self._cells, record.call_id)
         return _Read(record, host, extension or None, caller, call, ring, answer, release, call_cell)
 
@@ -314,19 +318,23 @@ class _Batch:
         return [self.done[n] for n in range(len(self.records))]
 
 
-def _check_times(
-    call: datetime, ring: datetime | None, answer: datetime | None, release: datetime, now: datetime
-) -> None:
-    """Raises _Problem. A switch gives the steps of a call by one clock, so they are in order or the record is wrong."""
+def _check_times(call: datetime, answer: datetime | None, release: datetime, now: datetime) -> None:
+    """Raises _Problem. To the whole second: switches mix finer and coarser times in one record."""
+    call_s, answer_s, release_s = (instant and instant.replace(microsecond=0) for instant in (call, answer, release))
+    assert call_s is not None
+    assert release_s is not None
     if answer is not None and release < answer:
         raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before answer_time")
-    if release < call:
+    if release_s < call_s:
         raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before call_time")
     if max(call, release) > now + FUTURE:
         raise _Problem(Code.TIME_IN_FUTURE, f"a time is more than 5 minutes ahead of {now:%FT%TZ}; is it local time?")
-    if answer is not None and answer < call:
+    if answer_s is not None and answer_s < call_s - SKEW:
         raise _Problem(Code.INVALID_REQUEST, "answer_time is before call_time; is one of them local time?")
-    if ring is not None and not call <= ring <= (answer or release):
-        raise _Problem(Code.INVALID_REQUEST, "ring_time is not between call_time and the answer or release")
     if call < now - OLDEST:
         raise _Problem(Code.INVALID_REQUEST, "call_time is more than two years ago")
+
+
+def _ring(call: datetime, ring: datetime | None, release: datetime) -> datetime | None:
+    """The ring as far as it can be true: nothing is charged by it, so a wrong one is left out and spoils nothing."""
+    return ring if ring is not None and call - SKEW <= ring <= release + SKEW else None

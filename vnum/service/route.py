@@ -71,6 +71,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     wrong_in_window: int = 10
     window: timedelta = timedelta(hours=1)
     lock: timedelta = timedelta(days=1)
+    withheld_in_window: int = 100
+    withheld_lock: timedelta = timedelta(minutes=10)
+
+
+_ANY_CALL = ""
 
 
 class _Dialled(msgspec.Struct, frozen=True, gc=False):
@@ -120,14 +125,14 @@ class Routes:
         if not digits:
             return _collect(host, "extension")
         record = await self._look_up(host, digits, caller_hash, at)
-        guarded = self._policy.guards and caller != ANONYMOUS
-        if guarded and record["locked_out"]:
+        guards = self._policy.guards
+        if guards and record["locked_out"]:
             return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
         if record["binding_id"] is None:
-            return await self._wrong(host, request.call_id, digits, caller_hash, guarded=guarded)
+            return await self._wrong(host, request.call_id, digits, caller)
         if refused := _not_live(record):
-            if guarded:
-                await self._count(host, request.call_id, digits, caller_hash)
+            if guards:
+                await self._count(host, _ANY_CALL, digits, caller)
             return refused
         return await self._connect(host, request.call_id, record)
 
@@ -146,32 +151,36 @@ class Routes:
             max_seconds=self._policy.max_seconds,
         )
 
-    async def _wrong(self, host: Host, call_id: str, digits: str, caller_hash: bytes, *, guarded: bool) -> Decision:
-        """A wrong extension may be tried again, three times a call; who tries many is locked out.
-
-        Callers who withhold their number are many people with one name: they are not locked out for one another.
-        """
+    async def _wrong(self, host: Host, call_id: str, digits: str, caller: str) -> Decision:
+        """A wrong extension may be tried again, three times a call; who tries many is locked out."""
         if not self._policy.guards:
             return _reject(Cause.UNALLOCATED, Code.NO_BINDING)
-        in_call, locked = await self._count(host, call_id, digits, caller_hash, lock=guarded)
+        in_call, locked = await self._count(host, call_id, digits, caller)
         if locked:
             return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
         if in_call >= self._policy.tries_in_call:
             return _reject(Cause.UNALLOCATED, Code.TOO_MANY_TRIES)
         return _collect(host, "wrong_extension", Code.NO_BINDING)
 
-    async def _count(
-        self, host: Host, call_id: str, digits: str, caller_hash: bytes, *, lock: bool = True
-    ) -> tuple[int, bool]:
-        """Files digits that reach nobody, lapsed ones too: else guessing were free. (how many in this call, locked)"""
-        now = await peek(self._clock, self._database)
+    async def _count(self, host: Host, call_id: str, digits: str, caller: str) -> tuple[int, bool]:
+        """Files digits that reach nobody, lapsed ones too: else guessing were free. (how many in this call, locked)
+
+        A lapsed number counts once, however often it is dialled: an old label is no guess.
+
+        Callers who withhold their number are many people with one name: they may try more together, and are locked
+        out for a short time only.
+        """
+        policy, now = self._policy, await peek(self._clock, self._database)
+        withheld = caller == ANONYMOUS
+        caller_hash = self._vault.fingerprint(caller)
         hashed = self._vault.fingerprint(digits).hex()  # people key in phones by mistake
         in_call, in_window = await stored.wrong_extension(
-            self._database, host.cell, host.host, caller_hash, call_id, hashed, now - self._policy.window, now
+            self._database, host.cell, host.host, caller_hash, call_id, hashed, now - policy.window, now
         )
-        locked = lock and in_window >= self._policy.wrong_in_window
+        locked = in_window >= (policy.withheld_in_window if withheld else policy.wrong_in_window)
         if locked:
-            await stored.lock_out(self._database, host.cell, host.host, caller_hash, now + self._policy.lock)
+            until = now + (policy.withheld_lock if withheld else policy.lock)
+            await stored.lock_out(self._database, host.cell, host.host, caller_hash, until)
         return in_call, locked
 
     async def _ask(self, dialled: Sequence[_Dialled]) -> list[Record]:

@@ -7,10 +7,12 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from vnum.model.orders import OrderStatus
 from vnum.store.database import Connection, Database, aware
 from vnum.store.queries import queries
 
 SQL = queries("bindings")
+STATUSES = [str(status) for status in OrderStatus]
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +62,7 @@ async def bind(
         tuple(number[id(term)] for term in terms),
         *zip(*map(msgspec.structs.astuple, distinct.values()), strict=True),
     )
-    records = await connection.fetch(SQL["bind"], cell, now, writer, key_id, *columns)
+    records = await connection.fetch(SQL["bind"], cell, now, writer, key_id, *columns, STATUSES)
     return {record["binding_id"]: record["bound"] for record in records}
 
 
@@ -97,7 +99,7 @@ async def session_open(database: Database, session: int) -> bool:
 async def advance_status(database: Database, cell: int, changes: Sequence[tuple[str, str, str]]) -> None:
     """(merchant_id, order_id, order_status) of orders that moved on while bound."""
     merchants, orders, statuses = zip(*changes, strict=True)
-    await database.execute(SQL["advance_status"], cell, merchants, orders, statuses)
+    await database.execute(SQL["advance_status"], cell, merchants, orders, statuses, STATUSES)
 
 
 async def file_waybills(database: Database, rows: Sequence[tuple[int, str, str, str, str]]) -> None:

@@ -57,7 +57,9 @@ async def add(database: Database, host: Host, now: datetime | None) -> bool:
 
 async def set_state(database: Database, number: str, state: HostState, still: int | None = None) -> int | None:
     """The new revision; None = its revision is no longer `still`, and nothing was changed."""
-    revision: int | None = await database.fetchval(SQL["set_host_state"], number, state, still)
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["alone"])
+        revision: int | None = await connection.fetchval(SQL["set_host_state"], number, state, still)
     return revision
 
 

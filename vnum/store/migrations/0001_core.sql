@@ -298,6 +298,7 @@ GRANT SELECT, INSERT, UPDATE ON merchants, hosts, slots, orders, bindings, waybi
     api_keys, idempotency_keys TO vnum_app;
 GRANT SELECT, INSERT ON calls, call_reviews, clock_accepts, master_keys TO vnum_app;
 GRANT SELECT, INSERT, DELETE ON orphans, wrong_extensions TO vnum_app;
+GRANT UPDATE ON wrong_extensions TO vnum_app;
 GRANT DELETE ON lockouts, idempotency_keys TO vnum_app;
 GRANT SELECT ON usage_accounts, usage_rentals, usage_calls TO vnum_app;
 GRANT USAGE ON SEQUENCE host_revisions TO vnum_app;

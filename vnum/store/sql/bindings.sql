@@ -25,7 +25,8 @@ LEFT JOIN LATERAL (
 -- whose merchant's month is closed at $2 (a stale clock), or whose host is not active. A slot whose
 -- order was bound by another meanwhile is noted in orphans by the same commit.
 -- $1 cell, $2 now, $3 writer, $4 key id, $5 to $15 an array a column; the last of them, term, says which of the terms
--- ($16 to $22, an array a column too) a row has: most rows of a batch share theirs.
+-- ($16 to $22, an array a column too) a row has: most rows of a batch share theirs. $23 the statuses of an order in their
+-- order: a late message does not take one back.
 WITH item AS MATERIALIZED (
     SELECT i.*, ($16::text[])[term] AS mode, ($17::text[])[term] AS city, ($18::bool[])[term] AS city_strict,
            ($19::smallint[])[term] AS ttl_days, ($20::text[])[term] AS order_status,
@@ -59,7 +60,10 @@ WITH item AS MATERIALIZED (
     FROM item WHERE (binding_id IN (SELECT slot.binding_id FROM slot)) IS TRUE ORDER BY merchant_id, order_id
     ON CONFLICT (cell, merchant_id, order_id) DO UPDATE
     SET binding_id = excluded.binding_id, host = excluded.host, extension = excluded.extension,
-        mode = excluded.mode, order_status = excluded.order_status, recipient_hash = excluded.recipient_hash,
+        mode = excluded.mode, recipient_hash = excluded.recipient_hash,
+        order_status = CASE WHEN array_position($23::text[], o.order_status)
+                                 > array_position($23::text[], excluded.order_status)
+                            THEN o.order_status ELSE excluded.order_status END,
         bound_at = excluded.bound_at, ended_at = excluded.ended_at, released = false
     WHERE o.ended_at <= $2
     RETURNING o.binding_id
@@ -114,10 +118,12 @@ WHERE o.binding_id = i.binding_id;
 SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1);
 
 -- name: advance_status
--- The order moved on (shipped, signed, ...) while its binding stays as it is. $1 cell.
+-- The order moved on (shipped, signed, ...) while its binding stays as it is; a late message does not take it back.
+-- $1 cell, $2 merchants, $3 orders, $4 statuses, $5 the statuses of an order in their order.
 UPDATE orders o SET order_status = i.order_status
 FROM unnest($2::text[], $3::text[], $4::text[]) AS i (merchant_id, order_id, order_status)
-WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id;
+WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id
+  AND array_position($5::text[], o.order_status) < array_position($5::text[], i.order_status);
 
 -- name: file_waybills
 -- $1 cells, $2 carriers, $3 waybill numbers, $4 merchants, $5 orders.

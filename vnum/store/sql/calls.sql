@@ -26,16 +26,18 @@ SELECT * FROM unnest($1::smallint[], $2::text[], $3::uuid[]) AS i (cell, call_id
 ON CONFLICT (cell, call_id) DO UPDATE SET binding_id = excluded.binding_id WHERE k.content IS NULL;
 
 -- name: wrong_extension
--- Files a wrong extension (once per call and digits) and counts: this call's, and the caller's on
--- this host since $6. $1 cell, $2 host, $3 caller hash, $4 call id, $5 digits, $7 now.
+-- Files digits that reached nobody, once per call (lapsed ones, under the call id '', once in all), and counts: those of
+-- this call, and the caller's on this host since $6. $1 cell, $2 host, $3 caller hash, $4 call id, $5 digits, $7 now.
 WITH filed AS (
     INSERT INTO wrong_extensions (cell, host, caller_hash, call_id, digits, at)
     VALUES ($1, $2, $3, $4, $5, $7)
-    ON CONFLICT DO NOTHING RETURNING 1
+    ON CONFLICT (cell, host, caller_hash, call_id, digits) DO UPDATE SET at = excluded.at
+), seen AS (
+    SELECT call_id, digits FROM wrong_extensions WHERE cell = $1 AND host = $2 AND caller_hash = $3 AND at > $6
+    UNION
+    SELECT $4, $5
 )
-SELECT (SELECT count(*) FROM filed) + count(*) FILTER (WHERE call_id = $4) AS in_call,
-       (SELECT count(*) FROM filed) + count(*) AS in_window
-FROM wrong_extensions WHERE cell = $1 AND host = $2 AND caller_hash = $3 AND at > $6;
+SELECT count(*) FILTER (WHERE call_id = $4) AS in_call, count(*) AS in_window FROM seen;
 
 -- name: lock_out
 -- $1 cell, $2 host, $3 caller hash, $4 until.
