@@ -80,16 +80,28 @@ async def open_servers(
 
 
 async def _both(first: Coroutine[None, None, _Opened], second: Coroutine[None, None, _Opened]) -> Sequence[_Opened]:
-    """Both at once. If one fails, or we are cancelled meanwhile, neither is left running."""
+    """Both at once. If one fails, or we are cancelled meanwhile, neither is left running.
+
+    Of two troubles the first one's is raised, whichever came sooner: the same fault is told in the same words.
+    """
     tasks = [asyncio.create_task(first), asyncio.create_task(second)]
     try:
-        return await asyncio.gather(*tasks)
+        await asyncio.wait(tasks)
     except BaseException:
         for task in tasks:
             task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        await _close(*(opened for opened in ended if isinstance(opened, _Opened)))
+        await asyncio.wait(tasks)
+        await _close(*_opened_by(tasks))
         raise
+    troubles = [trouble for task in tasks if (trouble := task.exception()) is not None]
+    if troubles:
+        await _close(*_opened_by(tasks))
+        raise troubles[0]
+    return [task.result() for task in tasks]
+
+
+def _opened_by(tasks: Sequence["asyncio.Task[_Opened]"]) -> list[_Opened]:
+    return [task.result() for task in tasks if not task.cancelled() and task.exception() is None]
 
 
 async def _close(*opened: _Opened) -> None:
