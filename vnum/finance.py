@@ -7,7 +7,8 @@ from asyncpg import Pool
 from billing.calls import Rated, rate_call
 from billing.close import CloseReport, close
 from billing.details import OfPeriod, OneInvoice
-from billing.errors import BillingRefusal, InvoiceNotFound
+from billing.drain import drain
+from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound
 from billing.errors import Code as BillingCode
 from billing.export import export_csv, export_json, invoice_head
 from billing.invoice import Invoice, Item
@@ -23,6 +24,7 @@ from billing.tariffs import load_book as _load_book
 __all__ = [
     "BillingCode",
     "BillingRefusal",
+    "CloseBlocked",
     "CloseReport",
     "Invoice",
     "InvoiceNotFound",
@@ -36,6 +38,7 @@ __all__ = [
     "TariffId",
     "apply_migrations",
     "close",
+    "drain",
     "export_csv",
     "export_json",
     "get_invoice",

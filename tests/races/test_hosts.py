@@ -1,10 +1,12 @@
 """The state of a host against binds and extends: a retired host has no live binding, whatever was under way."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from billing import drain
 from tests.engines import DAY, HOST, TICK, World, request, the
 from tests.faults import HeldOpen
 from vnum.model.hosts import HostState
@@ -37,14 +39,14 @@ async def test_retiring_waits_for_a_bind_under_way_and_then_refuses(
     first, other = workers[:2]
     await first.host()
     looks: asyncio.Queue[int] = asyncio.Queue()
-    real = stored_hosts.writers_open
+    real = drain._listed
 
-    async def looked(database: Any) -> set[str]:
-        found = await real(database)
+    async def looked(connection: Any, kind: str) -> set[str]:
+        found = await real(connection, kind)
         looks.put_nowait(len(found))
         return found
 
-    monkeypatch.setattr(stored_hosts, "writers_open", looked)
+    monkeypatch.setattr(drain, "_listed", looked)
     under_way = HeldOpen(stored.bind)
     monkeypatch.setattr(stored, "bind", under_way)
     async with asyncio.TaskGroup() as group:
@@ -123,8 +125,7 @@ async def test_a_transaction_that_does_not_end_stops_a_retirement_with_a_reason(
 ) -> None:
     first = workers[0]
     await first.host()
-    waiting = hosts_service.Hosts._ended.retry.stop  # type: ignore[attr-defined]
-    monkeypatch.setattr(waiting, "max_delay", 0)
+    monkeypatch.setattr(hosts_service, "WRITERS", timedelta(0))
     async with first.owner.transaction():
         await first.owner.execute("SELECT 1")
         with pytest.raises(Refused) as error:

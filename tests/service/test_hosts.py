@@ -123,6 +123,14 @@ async def _did(acting: object, word: str) -> object:
     return word
 
 
+async def until_one_waits(world: World) -> None:
+    """For the lock under which hosts are changed."""
+    for _ in range(1_000):
+        if await world.count("pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            return
+        await asyncio.sleep(0.01)
+
+
 async def test_a_host_whose_revision_was_drawn_first_but_committed_last_is_not_missed(world: World) -> None:
     """Changes wait for one another until their commit, so a newer revision is never seen before an older one."""
     async with world.engine.database.acquire() as slow, slow.transaction():
@@ -131,10 +139,7 @@ async def test_a_host_whose_revision_was_drawn_first_but_committed_last_is_not_m
             hosts.SQL["add_host"], "18400000051", 0, None, None, "host_ext", 4, "none", 90, None, world.now
         )
         quick = asyncio.create_task(world.host("18400000052"))
-        for _ in range(1_000):
-            if await world.count("pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-                break
-            await asyncio.sleep(0.01)
+        await until_one_waits(world)
         assert not quick.done()
     await quick
     await world.engine.registry.refresh(force=True)
@@ -156,10 +161,7 @@ async def test_a_change_of_state_waits_for_the_one_that_was_drawn_before(world: 
         await slow.execute(hosts.SQL["alone"])
         await slow.fetchval(hosts.SQL["set_host_state"], first.host, "locked", None)
         quick = asyncio.create_task(world.engine.hosts.set_state(second.host, HostState.DRAINING))
-        for _ in range(1_000):
-            if await world.count("pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-                break
-            await asyncio.sleep(0.01)
+        await until_one_waits(world)
         assert not quick.done()
     await quick
     await world.engine.registry.refresh(force=True)

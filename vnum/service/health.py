@@ -5,7 +5,6 @@ import asyncio
 import msgspec
 import structlog
 
-from vnum.finance import load_migrations
 from vnum.pool.redis_pool import PoolDown, RedisPool
 from vnum.store import migrate as stored
 from vnum.store.database import Database
@@ -31,8 +30,7 @@ class Health:
     def __init__(self, database: Database, pool: RedisPool) -> None:
         self._database = database
         self._pool = pool
-        needed = [*load_migrations("billing", "billing"), *load_migrations("vnum.store", "vnum")]
-        self._needed = {migration.name for migration in needed}
+        self._needed = {migration.name for migration in stored.needed()}
 
     async def look(self) -> Readiness:
         """Asks both servers, and waits for neither longer than two seconds."""

@@ -1,11 +1,12 @@
 """Hosts: register them, and move them through their states."""
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
-from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_exponential
 
+from vnum.finance import CloseBlocked, drain
 from vnum.model.hosts import ExtCheck, Host, HostState
 from vnum.model.numbers import NumberError, Plan, parse_host
 from vnum.model.refusals import Code, Refused
@@ -15,7 +16,7 @@ from vnum.service.registry import Registry
 from vnum.store import hosts as stored
 from vnum.store.database import Database
 
-WRITERS_S = 60
+WRITERS = timedelta(seconds=60)
 """How long a retirement waits for the statements that began before it."""
 
 
@@ -80,13 +81,13 @@ class Hosts:
     async def _retire(self, host: Host) -> None:
         """Keeps new bindings out and waits for those under way, so that none is missed in the count."""
         drained = await stored.set_state(self._database, host.host, HostState.DRAINING)
-        before = await stored.writers_open(self._database)
         try:
-            await self._ended(before)
-        except RetryError:
+            async with self._database.acquire() as connection:
+                await drain(connection, patience=WRITERS)
+        except CloseBlocked:
             await stored.set_state(self._database, host.host, host.state, drained)
             raise Refused(
-                Code.STORE_UNAVAILABLE, f"statements older than {WRITERS_S} s are still open; try again"
+                Code.STORE_UNAVAILABLE, f"statements older than {WRITERS.seconds} s are still open; try again"
             ) from None
         now = await peek(self._clock, self._database, host.cell)
         if live := await stored.live_on(self._database, host, now):
@@ -97,15 +98,6 @@ class Hosts:
             )
         if await stored.set_state(self._database, host.host, HostState.RETIRED, drained) is None:
             raise Refused(Code.HOST_IN_USE, f"the state of host {host.host} was changed meanwhile; look, and try again")
-
-    @retry(
-        retry=retry_if_result(bool),
-        stop=stop_after_delay(WRITERS_S),
-        wait=wait_exponential(multiplier=0.005, max=0.5),
-    )
-    async def _ended(self, writers: set[str]) -> set[str]:
-        """Those of `writers` that are still open; asked again until there is none."""
-        return writers & await stored.writers_open(self._database)
 
     async def _emptiest(self) -> int:
         hosts = await stored.hosts_by_cell(self._database)

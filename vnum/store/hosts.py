@@ -88,8 +88,3 @@ async def use_of(database: Database, cell: int, numbers: Sequence[str], now: dat
     """Host -> (live, quarantined) slots."""
     records = await database.fetch(SQL["use_of_hosts"], cell, numbers, now)
     return {record["host"]: (record["live"], record["quarantined"]) for record in records}
-
-
-async def writers_open(database: Database) -> set[str]:
-    """The transactions of other sessions that are open now."""
-    return {record["virtualtransaction"] for record in await database.fetch(SQL["writers_open"])}

@@ -2,20 +2,24 @@
 
 import asyncpg
 
-from vnum.finance import apply_migrations, load_migrations
+from vnum.finance import Migration, apply_migrations, load_migrations
 from vnum.store.database import Database, check_schema
 from vnum.store.queries import queries
 
 SQL = queries("migrations")
 
 
+def needed() -> list[Migration]:
+    """What this release needs, in the order in which it is applied."""
+    return [*load_migrations("billing", "billing"), *load_migrations("vnum.store", "vnum")]
+
+
 async def migrate(admin_dsn: str, schema: str) -> list[str]:
     """Applies what is missing, as the owner; the names applied now. Safe to run twice at once."""
     check_schema(schema)
-    migrations = [*load_migrations("billing", "billing"), *load_migrations("vnum.store", "vnum")]
     connection = await asyncpg.connect(admin_dsn, server_settings={"timezone": "UTC"})
     try:
-        return await apply_migrations(connection, schema, migrations)
+        return await apply_migrations(connection, schema, needed())
     finally:
         await connection.close()
 
@@ -37,9 +41,8 @@ async def applied(database: Database) -> set[str]:
 
 async def missing(database: Database) -> list[str]:
     """The migrations of this release that the schema lacks."""
-    needed = [*load_migrations("billing", "billing"), *load_migrations("vnum.store", "vnum")]
     try:
         there = await applied(database)
     except asyncpg.UndefinedTableError:
         there = set()
-    return [migration.name for migration in needed if migration.name not in there]
+    return [migration.name for migration in needed() if migration.name not in there]

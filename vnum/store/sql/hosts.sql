@@ -52,13 +52,6 @@ CROSS JOIN hosts h
 LEFT JOIN slots s ON s.cell = h.cell AND s.host = h.host AND s.held_until > t.now
 GROUP BY h.host, t.now ORDER BY h.city NULLS LAST, h.host;
 
--- name: writers_open
--- The transactions of other sessions that are open now (a session's virtual id is unique to its transaction).
-SELECT l.virtualtransaction
-FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'virtualxid' AND a.datname = current_database() AND a.usesysid IS NOT NULL
-  AND l.pid <> pg_backend_pid();
-
 -- name: use_of_hosts
 -- What is bound and what is in quarantine, per host. $1 cell, $2 hosts, $3 now.
 SELECT i.host, count(*) FILTER (WHERE s.ended_at > $3) AS live, count(*) FILTER (WHERE s.ended_at <= $3) AS quarantined
