@@ -45,7 +45,8 @@ _LOCK_PAUSE_MS: Final = 50
 class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a close came to. The merchants and invoices of the period, and what this very close added.
 
-    `total_exact` and `amount_due` are sums in CNY over the invoices made now, not over those that were there.
+    `total_exact`, `tax_exact` (added tax) and `amount_due` are sums in CNY over the invoices made now, not over those
+    that were there.
     """
 
     period: Period
@@ -54,6 +55,7 @@ class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
     invoices: int
     invoices_made: int
     total_exact: Decimal
+    tax_exact: Decimal
     amount_due: Decimal
 
 
@@ -103,6 +105,7 @@ async def close(
         invoices=done.invoices,
         invoices_made=sums.invoices,
         total_exact=sums.total_exact,
+        tax_exact=sums.tax_exact,
         amount_due=sums.amount_due,
     )
 
@@ -110,10 +113,12 @@ async def close(
 async def _make_final(connection: Connection, period: Period, now: datetime, patience: timedelta) -> None:
     """Steps 1 to 4 for the pending merchants."""
     _refuse(PeriodOutOfOrder, f"{period.previous} is still open", await ledger.out_of_order(connection, period))
-    _refuse(TariffMissing, f"no tariff for all of {period}", await ledger.without_tariff(connection, period))
+    await ledger.collect_windows(connection, period.span)
+    _refuse(TariffMissing, f"no tariff for all of {period}", await ledger.without_tariff(connection, period.span))
     await ledger.mark(connection, period, now)
     await drain(connection, patience=patience)
-    await ledger.collect_usage(connection, period)
+    await ledger.collect_windows(connection, period.span)  # again: now nothing can change them any more
+    await ledger.collect_usage(connection, period.span)
 
 
 async def _chunks(
@@ -134,12 +139,13 @@ class _Sums:
 
     def __init__(self) -> None:
         self.merchants = self.invoices = 0
-        self.total_exact = self.amount_due = ZERO
+        self.total_exact = self.tax_exact = self.amount_due = ZERO
 
     def add(self, chunk: ledger.Chunk) -> None:
         self.merchants += len(chunk.merchants)
         self.invoices += len(chunk.invoices)
         self.total_exact = total([self.total_exact, *(i.total_exact for i in chunk.invoices)])
+        self.tax_exact = total([self.tax_exact, *(i.tax_exact for i in chunk.invoices)])
         self.amount_due = total([self.amount_due, *(i.amount_due for i in chunk.invoices)])
 
 

@@ -15,9 +15,10 @@ from typing import Final
 import msgspec
 
 from billing.details import OfPeriod, Selection, stream_billed
-from billing.invoice import Detail, Invoice, Line
+from billing.invoice import Bill, Detail, Draft, Invoice, Line
 from billing.money import plain, two_places
 from billing.queries import Pool
+from billing.tax import TaxShare
 
 _FLUSH_CHARS: Final = 64 * 1024
 _RISKY_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -47,6 +48,12 @@ _CELLS: Final[dict[str, Callable[[Detail], Cell]]] = {
     "tariff_id": lambda d: d.tariff_id,
     "tariff_version": lambda d: d.tariff_version,
     "invoice_number": lambda d: d.invoice_number,
+    "units": lambda d: d.units,
+    "unit_s": lambda d: d.unit_s,
+    "free_units": lambda d: d.free_units,
+    "setup_fee": lambda d: plain(d.setup_fee),
+    "tax_mode": lambda d: d.tax.mode,
+    "tax_rate": lambda d: plain(d.tax.rate),
 }
 DETAIL_COLUMNS: Final = tuple(_CELLS)
 # Written by people or other systems; the rest is made here and cannot be a formula.
@@ -103,31 +110,49 @@ async def export_json(pool: Pool, selection: Selection) -> AsyncGenerator[bytes,
 
 
 def invoice_head(invoice: Invoice) -> dict[str, object]:
-    """An invoice without its rows, ready for JSON."""
+    """A closed invoice without its rows, ready for JSON."""
+    return {"number": invoice.number, "state": "closed", "closed_at": _instant(invoice.closed_at), **bill_head(invoice)}
+
+
+def draft_head(draft: Draft) -> dict[str, object]:
+    """The same of a month that is not closed."""
+    return {"number": None, "state": "draft", "as_of": _instant(draft.as_of), **bill_head(draft)}
+
+
+def bill_head(bill: Bill) -> dict[str, object]:
+    """What both have."""
     return {
-        "number": invoice.number,
-        "period": str(invoice.period),
-        "merchant_id": invoice.buyer.merchant_id,
-        "invoice_title": invoice.buyer.invoice_title,
-        "tax_no": invoice.buyer.tax_no,
-        "closed_at": _instant(invoice.closed_at),
-        "lines": [_line(line) for line in invoice.lines],
-        "adjustments_count": invoice.late.count,
-        "adjustments_total": plain(invoice.late.amount),
-        "total_exact": plain(invoice.total_exact),
-        "carried_in": plain(invoice.carried_in),
-        "balance": plain(invoice.balance),
-        "amount_due": two_places(invoice.amount_due),
-        "carried_out": plain(invoice.carried_out),
+        "period": str(bill.period),
+        "merchant_id": bill.buyer.merchant_id,
+        "invoice_title": bill.buyer.invoice_title,
+        "tax_no": bill.buyer.tax_no,
+        "lines": [_line(line) for line in bill.lines],
+        "adjustments_count": bill.late_count,
+        "adjustments_total": plain(bill.late_total),
+        "taxes": [_tax(of) for of in bill.taxes],
+        "total_exact": plain(bill.total_exact),
+        "tax_exact": plain(bill.tax_exact),
+        "carried_in": plain(bill.carried_in),
+        "balance": plain(bill.balance),
+        "amount_due": two_places(bill.amount_due),
+        "carried_out": plain(bill.carried_out),
     }
+
+
+def _tax(of: TaxShare) -> dict[str, object]:
+    return {"mode": of.tax.mode, "rate": plain(of.tax.rate), "base": plain(of.base), "added": plain(of.added)}
 
 
 def _line(line: Line) -> dict[str, object]:
     return {
         "bill_item": int(line.item),
+        "kind": line.kind,
         "tariff_id": line.tariff_id,
         "tariff_version": line.tariff_version,
         "rate": plain(line.rate),
+        "unit_s": line.unit_s,
+        "tax_mode": line.tax.mode,
+        "tax_rate": plain(line.tax.rate),
         "starts_at": _instant(line.starts_at),
         "ends_at": _instant(line.ends_at),
         "count": line.count,

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from billing.errors import InvoiceNotFound, PeriodNotClosed
-from billing.invoice import Buyer, Invoice, Item, Late, Line, MerchantId, Serial
+from billing.invoice import Buyer, Invoice, Kind, Late, Line, MerchantId, Serial
 from billing.periods import Period
 from billing.queries import Connection, load_queries
+from billing.tax import Tax, TaxShare
 
 if TYPE_CHECKING:
     import asyncpg
@@ -60,19 +61,36 @@ async def list_invoices(
 
 
 async def _with_lines(connection: Connection, heads: Sequence[Row]) -> list[Invoice]:
-    lines: dict[str, list[Line]] = {head["invoice_number"]: [] for head in heads}
-    for row in await connection.fetch(_SQL["lines"], list(lines)):
+    numbers = [head["invoice_number"] for head in heads]
+    lines: dict[str, list[Line]] = {number: [] for number in numbers}
+    for row in await connection.fetch(_SQL["lines"], numbers):
         lines[row["invoice_number"]].append(read_line(row))
-    return [read_invoice(head, lines[head["invoice_number"]]) for head in heads]
+    taxes: dict[str, list[Row]] = {number: [] for number in numbers}
+    for row in await connection.fetch(_SQL["taxes"], numbers):
+        taxes[row["invoice_number"]].append(row)
+    return [read_invoice(head, lines[number], taxes[number]) for number, head in zip(numbers, heads, strict=True)]
+
+
+def read_tax(row: Row) -> Tax:
+    """A tax from its two columns."""
+    return Tax(mode=row["tax_mode"], rate=row["tax_rate"])
+
+
+def read_buyer(row: Row) -> Buyer:
+    """Who pays, from the columns of an invoice or an account."""
+    merchant_id = MerchantId(row["merchant_id"])
+    return Buyer(merchant_id=merchant_id, invoice_title=row["invoice_title"], tax_no=row["tax_no"])
 
 
 def read_line(row: Row) -> Line:
     """A line from its columns, as selected for the ledger or collected by a close."""
     return Line(
-        item=Item(row["item"]),
+        kind=Kind(row["kind"]),
         tariff_id=row["tariff_id"],
         tariff_version=row["tariff_version"],
         rate=row["rate"],
+        unit_s=row["unit_s"],
+        tax=read_tax(row),
         starts_at=row["starts_at"],
         ends_at=row["ends_at"],
         count=row["count"],
@@ -81,20 +99,20 @@ def read_line(row: Row) -> Line:
     )
 
 
-def read_invoice(row: Row, lines: Sequence[Line]) -> Invoice:
+def read_invoice(row: Row, lines: Sequence[Line], taxes: Sequence[Row]) -> Invoice:
     """An invoice from its columns; the stored sums are taken as they are, `invoice.problems` judges them."""
     return Invoice(
         serial=Serial(issuer=row["issuer"], year=row["year"], serial=row["serial"]),
-        buyer=Buyer(
-            merchant_id=MerchantId(row["merchant_id"]),
-            invoice_title=row["invoice_title"],
-            tax_no=row["tax_no"],
-        ),
+        buyer=read_buyer(row),
         period=Period.starting(row["period"]),
         closed_at=row["closed_at"],
         lines=tuple(lines),
-        late=Late(count=row["adjustments_count"], amount=row["adjustments_total"]),
+        late=tuple(
+            Late(count=of["late_count"], amount=of["late_base"], tax=read_tax(of)) for of in taxes if of["late_count"]
+        ),
+        taxes=tuple(TaxShare(tax=read_tax(of), base=of["base"], added=of["added"]) for of in taxes),
         total_exact=row["total_exact"],
+        tax_exact=row["tax_exact"],
         carried_in=row["carried_in"],
         balance=row["balance"],
         amount_due=row["amount_due"],

@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
-
-import msgspec
 
 from billing.errors import InvoiceInconsistent
 from billing.invoice import Buyer, Invoice, Late, Line, MerchantId, Serial, make_invoice, problems
-from billing.invoices import read_line
-from billing.periods import Period, biz_date
+from billing.invoices import read_buyer, read_line, read_tax
+from billing.money import ZERO
+from billing.periods import Period, Span, biz_date
 from billing.queries import Connection, load_queries
 
 if TYPE_CHECKING:
@@ -26,6 +26,15 @@ class Tally(NamedTuple):
 
     merchants: int
     invoices: int
+
+
+class Owed(NamedTuple):
+    """What a merchant owes for a window, before it is summed."""
+
+    buyer: Buyer
+    lines: list[Line]
+    late: list[Late]
+    carried_in: Decimal
 
 
 class Chunk(NamedTuple):
@@ -71,9 +80,16 @@ async def out_of_order(connection: Connection, period: Period) -> "Sequence[asyn
     return await connection.fetch(_SQL["out_of_order"], period.previous.first_day, period.starts_at)
 
 
-async def without_tariff(connection: Connection, period: Period) -> "Sequence[asyncpg.Record]":
-    """Pending merchants without a price for the whole period: rows as above."""
-    return await connection.fetch(_SQL["without_tariff"], period.starts_at)
+async def collect_windows(connection: Connection, window: Span) -> None:
+    """List which tariff version prices what begins when, for every pending merchant, in a temporary table."""
+    await connection.execute(_SQL["drop_windows"])
+    await connection.execute(_SQL["collect_windows"], *window, timeout=_NO_LIMIT_S)
+    await connection.execute(_SQL["index_windows"], timeout=_NO_LIMIT_S)
+
+
+async def without_tariff(connection: Connection, window: Span) -> "Sequence[asyncpg.Record]":
+    """Pending merchants without a price for all of the window: rows as above."""
+    return await connection.fetch(_SQL["without_tariff"], *window)
 
 
 async def mark(connection: Connection, period: Period, now: datetime) -> None:
@@ -81,11 +97,11 @@ async def mark(connection: Connection, period: Period, now: datetime) -> None:
     await connection.execute(_SQL["mark"], period.first_day, period.ends_at, now, timeout=_NO_LIMIT_S)
 
 
-async def collect_usage(connection: Connection, period: Period) -> None:
-    """Sum lines and late calls of all pending merchants into temporary tables, in one snapshot."""
+async def collect_usage(connection: Connection, window: Span) -> None:
+    """Sum what begins in the window, and late calls, of the pending merchants, in one snapshot."""
     async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(_SQL["collect_lines"], period.starts_at, period.ends_at, timeout=_NO_LIMIT_S)
-        await connection.execute(_SQL["collect_late"], period.ends_at, timeout=_NO_LIMIT_S)
+        await connection.execute(_SQL["collect_lines"], *window, timeout=_NO_LIMIT_S)
+        await connection.execute(_SQL["collect_late"], window.ends_at, timeout=_NO_LIMIT_S)
         await connection.execute(_SQL["index_collected"], timeout=_NO_LIMIT_S)
 
 
@@ -95,28 +111,32 @@ async def close_chunk(
     """Close the next merchants behind `after`, all of them or none; an empty chunk when none is left.
 
     Raises:
-        InvoiceInconsistent: usage that does not add up, a call's cost against its minutes for example.
+        InvoiceInconsistent: usage that does not add up, a call's cost against its units for example.
     """
     async with connection.transaction():
-        rows = await connection.fetch(_SQL["chunk"], after, period.first_day, merchants)
-        names = [row["merchant_id"] for row in rows]
-        lines = await _lines(connection, names)
-        charged = [row for row in rows if lines[row["merchant_id"]] or row["late_count"]]
+        owed = await read_owed(connection, period, after=after, merchants=merchants)
+        charged = [one for one in owed if one.lines or one.late]
         serials = await _take_serials(connection, issuer, biz_date(now).year, len(charged))
-        made = [
-            _invoice(row, lines[row["merchant_id"]], serial, period, now)
-            for row, serial in zip(charged, serials, strict=True)
-        ]
+        made = [_invoice(one, serial, period, now) for one, serial in zip(charged, serials, strict=True)]
+        names = [one.buyer.merchant_id for one in owed]
         await _insert(connection, made)
         await _complete(connection, names, made, period, now)
-    return Chunk(names, made)
+    return Chunk(list(names), made)
 
 
-async def _lines(connection: Connection, merchants: Sequence[str]) -> dict[str, list[Line]]:
-    found: dict[str, list[Line]] = defaultdict(list)
-    for row in await connection.fetch(_SQL["chunk_lines"], merchants):
-        found[row["merchant_id"]].append(read_line(row))
-    return found
+async def read_owed(connection: Connection, period: Period, *, after: str, merchants: int) -> list[Owed]:
+    """What the next merchants behind `after` owe, out of the temporary tables."""
+    rows = await connection.fetch(_SQL["chunk"], after, period.first_day, merchants)
+    names = [row["merchant_id"] for row in rows]
+    lines: dict[str, list[Line]] = defaultdict(list)
+    for row in await connection.fetch(_SQL["chunk_lines"], names):
+        lines[row["merchant_id"]].append(read_line(row))
+    late: dict[str, list[Late]] = defaultdict(list)
+    for row in await connection.fetch(_SQL["chunk_late"], names):
+        late[row["merchant_id"]].append(Late(count=row["count"], amount=row["amount"], tax=read_tax(row)))
+    return [
+        Owed(read_buyer(row), lines[name], late[name], row["carried_in"]) for name, row in zip(names, rows, strict=True)
+    ]
 
 
 async def _take_serials(connection: Connection, issuer: str, year: int, count: int) -> list[Serial]:
@@ -126,19 +146,18 @@ async def _take_serials(connection: Connection, issuer: str, year: int, count: i
     return [Serial(issuer=issuer, year=year, serial=n) for n in range(last - count + 1, last + 1)]
 
 
-def _invoice(row: "asyncpg.Record", lines: Sequence[Line], serial: Serial, period: Period, now: datetime) -> Invoice:
-    buyer = Buyer(merchant_id=MerchantId(row["merchant_id"]), invoice_title=row["invoice_title"], tax_no=row["tax_no"])
+def _invoice(owed: Owed, serial: Serial, period: Period, now: datetime) -> Invoice:
     invoice = make_invoice(
         serial=serial,
-        buyer=buyer,
+        buyer=owed.buyer,
         period=period,
         closed_at=now,
-        lines=lines,
-        late=Late(count=row["late_count"], amount=row["late_amount"]),
-        carried_in=row["carried_in"],
+        lines=owed.lines,
+        late=owed.late,
+        carried_in=owed.carried_in,
     )
     if found := problems(invoice):
-        raise InvoiceInconsistent(f"merchant {buyer.merchant_id!r}, {period}: {'; '.join(found)}")
+        raise InvoiceInconsistent(f"merchant {owed.buyer.merchant_id!r}, {period}: {'; '.join(found)}")
     return invoice
 
 
@@ -152,37 +171,63 @@ _HEAD: Final[dict[str, Callable[[Invoice], object]]] = {
     "invoice_title": lambda i: i.buyer.invoice_title,
     "tax_no": lambda i: i.buyer.tax_no,
     "closed_at": lambda i: i.closed_at,
-    "adjustments_count": lambda i: i.late.count,
-    "adjustments_total": lambda i: i.late.amount,
+    "adjustments_count": lambda i: i.late_count,
+    "adjustments_total": lambda i: i.late_total,
     "total_exact": lambda i: i.total_exact,
+    "tax_exact": lambda i: i.tax_exact,
     "carried_in": lambda i: i.carried_in,
     "balance": lambda i: i.balance,
     "amount_due": lambda i: i.amount_due,
     "carried_out": lambda i: i.carried_out,
 }
-_LINE: Final = Line.__struct_fields__
+_LINE: Final[dict[str, Callable[[Line], object]]] = {
+    "item": lambda line: int(line.item),
+    "kind": lambda line: str(line.kind),
+    "tariff_id": lambda line: line.tariff_id,
+    "tariff_version": lambda line: line.tariff_version,
+    "rate": lambda line: line.rate,
+    "unit_s": lambda line: line.unit_s,
+    "tax_mode": lambda line: line.tax.mode,
+    "tax_rate": lambda line: line.tax.rate,
+    "starts_at": lambda line: line.starts_at,
+    "ends_at": lambda line: line.ends_at,
+    "count": lambda line: line.count,
+    "quantity": lambda line: line.quantity,
+    "amount": lambda line: line.amount,
+}
+_TAX: Final = ("tax_mode", "tax_rate", "base", "late_count", "late_base", "added")
 
 
 async def _insert(connection: Connection, invoices: Sequence[Invoice]) -> None:
-    numbers = [invoice.number for invoice in invoices]
     heads = [tuple(value(invoice) for value in _HEAD.values()) for invoice in invoices]
     lines = [
-        (number, line_no, *msgspec.structs.astuple(line))
-        for invoice, number in zip(invoices, numbers, strict=True)
+        (invoice.number, line_no, *(value(line) for value in _LINE.values()))
+        for invoice in invoices
         for line_no, line in enumerate(invoice.lines, start=1)
     ]
+    taxes = [(invoice.number, *row) for invoice in invoices for row in _tax_rows(invoice)]
     await connection.copy_records_to_table("invoices", records=heads, columns=list(_HEAD))
     await connection.copy_records_to_table(
         "invoice_lines", records=lines, columns=["invoice_number", "line_no", *_LINE]
     )
-    await _insert_adjustments(connection, [invoice for invoice in invoices if invoice.late.count])
+    await connection.copy_records_to_table("invoice_taxes", records=taxes, columns=["invoice_number", *_TAX])
+    await _insert_adjustments(connection, [invoice for invoice in invoices if invoice.late])
+
+
+def _tax_rows(invoice: Invoice) -> list[tuple[object, ...]]:
+    late = {part.tax: part for part in invoice.late}
+    none = Late(count=0, amount=ZERO)
+    return [
+        (of.tax.mode, of.tax.rate, of.base, (own := late.get(of.tax, none)).count, own.amount, of.added)
+        for of in invoice.taxes
+    ]
 
 
 async def _insert_adjustments(connection: Connection, invoices: Sequence[Invoice]) -> None:
     merchants, numbers = [i.buyer.merchant_id for i in invoices], [i.number for i in invoices]
     rows = await connection.fetch(_SQL["insert_adjustments"], merchants, numbers, timeout=_NO_LIMIT_S)
-    taken = {row["invoice_number"]: Late(count=row["count"], amount=row["amount"]) for row in rows}
-    wrong = [i.number for i in invoices if taken.get(i.number) != i.late]
+    taken = {row["invoice_number"]: (row["count"], row["amount"]) for row in rows}
+    wrong = [i.number for i in invoices if taken.get(i.number) != (i.late_count, i.late_total)]
     if wrong:
         raise InvoiceInconsistent(f"adjustments differ from their sum: {', '.join(wrong[:10])}")
 

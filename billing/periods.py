@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from billing.errors import PeriodInvalid
@@ -16,6 +16,13 @@ _WRITTEN: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 def biz_date(instant: datetime) -> date:
     """The date on which an instant falls in the billing zone. The instant must bear its offset."""
     return _aware(instant).astimezone(ZONE).date()
+
+
+class Span(NamedTuple):
+    """Half open: [starts_at, ends_at), instants that bear their offset."""
+
+    starts_at: datetime
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -64,6 +71,11 @@ class Period:
     def ends_at(self) -> datetime:
         """The first instant after the period, in UTC."""
         return self.next.starts_at
+
+    @property
+    def span(self) -> Span:
+        """From the first instant to the one after the last."""
+        return Span(self.starts_at, self.ends_at)
 
     @property
     def next(self) -> "Period":

@@ -1,30 +1,57 @@
-"""Tariff versions: the prices of rental days and call minutes over time (billing rules 6.1, 6.10)."""
+"""Tariffs: prices over time, and which of them a merchant pays (billing rules 6.1, 6.10).
+
+A tariff is a series of versions, each in force from an instant until the next. Merchants are assigned to tariffs, each
+from an instant on; one who never was pays the tariff "default". `billing.tariff_ledger` keeps both.
+"""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
-from typing import Final, NewType
+from itertools import pairwise
+from typing import Final, NamedTuple, NewType
 
 import msgspec
 
-from billing.errors import TariffInvalid, TariffMissing
-from billing.queries import Connection, load_queries
+from billing.errors import TariffMissing
+from billing.periods import Span
+from billing.prices import CalendarDay, CallPrice, RentalPrice, StartedDay
+from billing.tax import NO_TAX, Tax
 
 TariffId = NewType("TariffId", str)
 DEFAULT_TARIFF: Final = TariffId("default")
-
-_SQL: Final = load_queries("tariffs")
+MOST: Final = 1_000_000
+MOST_PLACES: Final = 12
+MOST_FREE: Final = 1_000_000
 
 
 class TariffVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices in CNY, in force from `effective_from` until the next version of the same tariff."""
+    """Prices in CNY, in force from `effective_from` until the next version of the same tariff.
+
+    `free_minutes` a month and merchant, taken by the month's calls in order of their answer (billing rule 6.12).
+    """
 
     tariff_id: TariffId
     version: int
     effective_from: datetime
-    rental_day: Decimal
-    call_minute: Decimal
+    rental: RentalPrice
+    calls: CallPrice
+    free_minutes: int = 0
+    tax: Tax = NO_TAX
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """The merchant pays this tariff from `effective_from` until his next assignment."""
+
+    merchant_id: str
+    effective_from: datetime
+    tariff_id: TariffId
+
+
+class Stretch(NamedTuple):
+    """The version that prices a merchant's days and calls that begin in the span."""
+
+    span: Span
+    version: TariffVersion
 
 
 class TariffBook:
@@ -53,52 +80,43 @@ class TariffBook:
         """All versions of a tariff, oldest first; none if there is no such tariff."""
         return tuple(self._versions.get(tariff_id, ()))
 
-
-async def load_book(connection: Connection) -> TariffBook:
-    """Read every tariff version."""
-    rows = await connection.fetch(_SQL["all"])
-    return TariffBook(TariffVersion(**row) for row in rows)
+    def __iter__(self) -> Iterator[TariffVersion]:
+        """Every version, by tariff, oldest first."""
+        return (version for tariff_id in sorted(self._versions) for version in self._versions[tariff_id])
 
 
-def problems(new: TariffVersion, book: TariffBook, *, now: datetime, closed_until: datetime | None) -> list[str]:
-    """Everything that speaks against adding a version; `closed_until` = the end of the last marked period.
+def stretches(book: TariffBook, assignments: Iterable[Assignment], window: Span) -> list[Stretch]:
+    """What prices one merchant in a window, in order and without a gap.
 
-    A version must lie in the future: calls are rated as they arrive, and those already rated keep their rate.
+    Raises:
+        TariffMissing: a part of the window has no price.
     """
-    earlier = book.versions(new.tariff_id)
-    expected = earlier[-1].version + 1 if earlier else 1
-    found = [f"{name} must be a plain amount of at least 0" for name in ("rental_day", "call_minute")
-             if not _is_amount(getattr(new, name))]  # fmt: skip
-    if new.version != expected:
-        found.append(f"version must be {expected}, not {new.version}")
-    if earlier and new.effective_from <= earlier[-1].effective_from:
-        found.append(f"effective_from must be after that of version {earlier[-1].version}")
-    if new.effective_from < now:
-        found.append("effective_from is in the past; calls already rated would keep another rate")
-    if closed_until is not None and new.effective_from < closed_until:
-        found.append(f"effective_from lies in a closed period; the last one ends at {closed_until.isoformat()}")
+    given = sorted((a for a in assignments if a.effective_from < window.ends_at), key=lambda a: a.effective_from)
+    changes = {window.starts_at, *(a.effective_from for a in given)}
+    for version in book:
+        changes.add(version.effective_from)
+    edges = [*sorted(edge for edge in changes if window.starts_at <= edge < window.ends_at), window.ends_at]
+    found: list[Stretch] = []
+    for starts_at, ends_at in pairwise(edges):
+        chosen = [a.tariff_id for a in given if a.effective_from <= starts_at]
+        version = book.at(chosen[-1] if chosen else DEFAULT_TARIFF, starts_at)
+        if found and found[-1].version == version:
+            starts_at = found.pop().span.starts_at
+        found.append(Stretch(Span(starts_at, ends_at), version))
     return found
 
 
-async def add_version(connection: Connection, new: TariffVersion, *, now: datetime) -> None:
-    """Add a version; needs the rights of the ledger's owner, the application's role may only read tariffs.
-
-    The INSERT tests the marks of closed periods itself, so that a close at the same time either sees the
-    version or makes it fail (see `billing.drain`).
-
-    Raises:
-        TariffInvalid: with every problem found.
-    """
-    closed_until = await connection.fetchval(_SQL["closed_until"])
-    found = problems(new, await load_book(connection), now=now, closed_until=closed_until)
-    if found:
-        raise TariffInvalid("; ".join(found))
-    added = await connection.fetchval(
-        _SQL["add"], new.tariff_id, new.version, new.effective_from, new.rental_day, new.call_minute
-    )
-    if added is None:
-        raise TariffInvalid("a period that contains effective_from was closed just now")
-
-
-def _is_amount(value: Decimal) -> bool:
-    return value.is_finite() and value >= 0
+def problems(new: TariffVersion) -> list[str]:
+    """Everything that speaks against the terms of a version, by themselves."""
+    found = [f"calls: {text}" for text in new.calls.problems()] + [f"tax: {text}" for text in new.tax.problems()]
+    match new.rental:
+        case StartedDay(rate=day) | CalendarDay(rate=day):
+            amounts = {"rental.rate": day, "calls.minute": new.calls.minute, "calls.setup_fee": new.calls.setup_fee}
+    for name, amount in amounts.items():
+        if not amount.is_finite() or amount < 0:
+            found.append(f"{name} must be a plain amount of at least 0")
+        elif amount >= MOST or int(amount.as_tuple().exponent) < -MOST_PLACES:
+            found.append(f"{name} must be below {MOST} and have at most {MOST_PLACES} places")
+    if not 0 <= new.free_minutes <= MOST_FREE:
+        found.append(f"free_minutes must be 0 to {MOST_FREE}")
+    return found

@@ -27,6 +27,7 @@ from vnum.service.registry import Registry
 from vnum.service.reviews import Reviews
 from vnum.service.route import Policy, Routes
 from vnum.service.supply import Supply
+from vnum.service.tariffs import Tariffs
 from vnum.store import clock as stored_clock
 from vnum.store import master_keys
 from vnum.store.database import Database, open_database
@@ -72,6 +73,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     records: Records
     hosts: Hosts
     merchants: Merchants
+    tariffs: Tariffs
     invoices: Invoices
     keys: ApiKeys
     answers: Answers
@@ -138,6 +140,7 @@ def assemble(
     registry = Registry(database)
     supply = Supply(database, pool, registry)
     care = Care(database, pool, registry, supply, clock, cells)
+    tariffs = Tariffs(database, clock)
     binder = Binder(database, vault, registry, supply, care, clock, cells)
     return Engine(
         database=database,
@@ -155,7 +158,8 @@ def assemble(
         routes=Routes(database, notes, vault, registry, clock, cells, parts.policy),
         records=Records(database, vault, registry, clock, cells),
         hosts=Hosts(database, registry, clock, cells),
-        merchants=Merchants(database, clock, cells),
+        merchants=Merchants(database, tariffs, clock),
+        tariffs=tariffs,
         invoices=Invoices(database, clock, parts.issuer),
         keys=ApiKeys(database),
         answers=Answers(database, vault),

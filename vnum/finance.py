@@ -8,7 +8,7 @@ from billing.calls import Rated, rate_call
 from billing.close import CloseReport, close
 from billing.details import OfPeriod, OneInvoice
 from billing.drain import drain
-from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound
+from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, TariffMissing
 from billing.errors import Code as BillingCode
 from billing.export import export_csv, export_json, invoice_head
 from billing.invoice import Invoice, Item
@@ -17,15 +17,26 @@ from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
 from billing.money import plain, two_places
-from billing.periods import Period
-from billing.tariffs import TariffBook, TariffId
-from billing.tariffs import load_book as _load_book
+from billing.periods import ZONE, Period, Span
+from billing.prices import CalendarDay, Increments, RentalPrice, StartedDay
+from billing.tariff_ledger import BEGINNING, LEAD, add_version, assign, assignments
+from billing.tariff_ledger import load_book as _load_book
+from billing.tariffs import DEFAULT_TARIFF, Assignment, TariffBook, TariffId, TariffVersion
+from billing.tax import NO_TAX, Tax
 
 __all__ = [
+    "BEGINNING",
+    "DEFAULT_TARIFF",
+    "LEAD",
+    "NO_TAX",
+    "ZONE",
+    "Assignment",
     "BillingCode",
     "BillingRefusal",
+    "CalendarDay",
     "CloseBlocked",
     "CloseReport",
+    "Increments",
     "Invoice",
     "InvoiceNotFound",
     "Item",
@@ -34,9 +45,18 @@ __all__ = [
     "OneInvoice",
     "Period",
     "Rated",
+    "RentalPrice",
+    "Span",
+    "StartedDay",
     "TariffBook",
     "TariffId",
+    "TariffMissing",
+    "TariffVersion",
+    "Tax",
+    "add_version",
     "apply_migrations",
+    "assign",
+    "assignments",
     "close",
     "drain",
     "export_csv",

@@ -28,13 +28,13 @@ SELECT EXISTS (SELECT 1 FROM usage_accounts WHERE merchant_id = $1)
 
 -- name: drop_pending
 -- What an earlier close on this session left.
-DROP TABLE IF EXISTS pg_temp.close_pending, pg_temp.close_lines, pg_temp.close_late
+DROP TABLE IF EXISTS pg_temp.close_pending, pg_temp.close_windows, pg_temp.close_lines, pg_temp.close_late
 
 -- name: collect_pending
 -- The merchants to close: opened before the period's end and not closed yet. $1 period, $2 its end, $3 one merchant or
 -- null for all.
 CREATE TEMPORARY TABLE close_pending AS
-SELECT a.merchant_id, a.opened_at, a.tariff_id, a.invoice_title, a.tax_no
+SELECT a.merchant_id, a.opened_at, a.invoice_title, a.tax_no
 FROM usage_accounts a
 WHERE a.opened_at < $2::timestamptz
   AND ($3::text IS NULL OR a.merchant_id = $3)
@@ -54,14 +54,48 @@ WHERE m.opened_at < $2::timestamptz
   AND NOT EXISTS (SELECT 1 FROM closes c WHERE c.merchant_id = m.merchant_id AND c.period = $1::date)
 ORDER BY merchant_id LIMIT 10
 
+-- name: collect_windows
+-- Which tariff version prices what begins when, for every pending merchant: his assignments cut by the tariffs' versions.
+-- $1, $2 the window.
+CREATE TEMPORARY TABLE close_windows AS
+WITH chosen AS (
+    SELECT merchant_id, 'default' AS tariff_id, '-infinity'::timestamptz AS since FROM close_pending
+    UNION ALL
+    SELECT a.merchant_id, a.tariff_id, a.effective_from
+    FROM tariff_assignments a JOIN close_pending USING (merchant_id)
+    WHERE a.effective_from < $2::timestamptz
+), spells AS (
+    SELECT merchant_id, tariff_id, since,
+           lead(since, 1, 'infinity') OVER (PARTITION BY merchant_id ORDER BY since) AS until
+    FROM chosen
+), versions AS (
+    SELECT tariff_id, version, rental_count, rental_day, free_minutes, tax_mode, tax_rate, effective_from AS since,
+           lead(effective_from, 1, 'infinity') OVER (PARTITION BY tariff_id ORDER BY effective_from) AS until
+    FROM tariffs
+)
+SELECT s.merchant_id, v.tariff_id, v.version, v.rental_count, v.rental_day, v.free_minutes, v.tax_mode, v.tax_rate,
+       greatest(s.since, v.since, $1::timestamptz) AS starts_at, least(s.until, v.until, $2::timestamptz) AS ends_at
+FROM spells s
+JOIN versions v ON v.tariff_id = s.tariff_id
+WHERE greatest(s.since, v.since, $1::timestamptz) < least(s.until, v.until, $2::timestamptz)
+
+-- name: drop_windows
+-- To collect them again.
+DROP TABLE IF EXISTS pg_temp.close_windows
+
+-- name: index_windows
+-- For the joins, and so that the planner knows how many there are.
+CREATE INDEX ON close_windows (merchant_id, starts_at);
+ANALYZE close_windows
+
 -- name: without_tariff
--- Merchants whose tariff has no version in force when their first day in the period may start: those days would have no
--- price. $1 start of the period.
-SELECT merchant_id, count(*) OVER () AS merchants
+-- Merchants of whose time in the window, $1 to $2, a part has no price: a day or a call that began there could not be
+-- charged.
+SELECT m.merchant_id, count(*) OVER () AS merchants
 FROM close_pending m
-WHERE NOT EXISTS (
-    SELECT 1 FROM tariffs t
-    WHERE t.tariff_id = m.tariff_id AND t.effective_from <= greatest(m.opened_at, $1::timestamptz))
+WHERE (SELECT coalesce(sum(w.ends_at - greatest(w.starts_at, m.opened_at)), '0') FROM close_windows w
+       WHERE w.merchant_id = m.merchant_id AND w.ends_at > m.opened_at)
+      < $2::timestamptz - greatest(m.opened_at, $1::timestamptz)
 ORDER BY merchant_id LIMIT 10
 
 -- name: mark
@@ -71,53 +105,72 @@ SELECT merchant_id, $1::date, $2::timestamptz, $3::timestamptz FROM close_pendin
 ON CONFLICT (merchant_id, period) DO NOTHING
 
 -- name: collect_lines
--- The lines of all pending merchants, each table read once. $1, $2 the period.
--- Rental: tariff versions cut the period into windows, and a day is priced by the window in which it starts (rule 6.10).
--- Calls: rated when they arrived; summed by what they were rated with.
+-- The lines of all pending merchants, each usage relation read once. $1, $2 the window.
+-- Rental: a day is priced by the window of the merchant in which it starts (rule 6.10). Calls: rated when they arrived;
+-- summed by what they were rated with. Free minutes (rule 6.12): those of the merchant's first window, taken by his calls
+-- in order of their answer, in whole units; the calls are read once more for the merchants who have any.
 CREATE TEMPORARY TABLE close_lines AS
-WITH versions AS (
-    SELECT tariff_id, version, rental_day, effective_from,
-           lead(effective_from, 1, 'infinity') OVER (PARTITION BY tariff_id ORDER BY effective_from) AS effective_until
-    FROM tariffs
-), windows AS (
-    SELECT tariff_id, version, rental_day,
-           greatest(effective_from, $1::timestamptz) AS starts_at, least(effective_until, $2::timestamptz) AS ends_at
-    FROM versions
-    WHERE effective_from < $2::timestamptz AND effective_until > $1::timestamptz
-), rental AS (
-    SELECT m.merchant_id, w.tariff_id, w.version, count(*) FILTER (WHERE d.days > 0) AS bindings, sum(d.days) AS days
+WITH rental AS (
+    SELECT w.merchant_id, w.starts_at, count(*) FILTER (WHERE d.days > 0) AS bindings, sum(d.days) AS days
     FROM usage_rentals r
-    JOIN close_pending m ON m.merchant_id = r.merchant_id
-    JOIN windows w ON w.tariff_id = m.tariff_id
-    CROSS JOIN LATERAL (SELECT rental_days(r.bound_at, r.ended_at, w.starts_at, w.ends_at) AS days) d
+    JOIN close_windows w ON w.merchant_id = r.merchant_id
+    CROSS JOIN LATERAL (SELECT charged_days(w.rental_count, r.bound_at, r.ended_at, w.starts_at, w.ends_at) AS days) d
     WHERE r.bound_at < $2::timestamptz AND (r.ended_at > $1::timestamptz OR r.bound_at >= $1::timestamptz)
-    GROUP BY m.merchant_id, w.tariff_id, w.version
+    GROUP BY w.merchant_id, w.starts_at
 ), calls AS (
-    SELECT c.merchant_id, c.tariff_id, c.tariff_version, c.rate,
-           count(*) AS calls, sum(c.minutes) AS minutes, sum(c.cost) AS amount
+    SELECT c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.setup_fee,
+           count(*) AS calls, sum(c.units) AS units, sum(c.cost) AS amount
     FROM usage_calls c
     JOIN close_pending m ON m.merchant_id = c.merchant_id
     WHERE c.answered_at >= $1::timestamptz AND c.answered_at < $2::timestamptz AND NOT c.late
-    GROUP BY c.merchant_id, c.tariff_id, c.tariff_version, c.rate
+    GROUP BY c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.setup_fee
+), allowance AS (
+    SELECT DISTINCT ON (merchant_id) merchant_id, free_minutes * 60::bigint AS free_s
+    FROM close_windows ORDER BY merchant_id, starts_at
+), talk AS (
+    SELECT c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.units, a.free_s - coalesce(
+               sum(c.units * c.unit_s) OVER (PARTITION BY c.merchant_id ORDER BY c.answered_at, c.call_id COLLATE "C"
+                                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS left_s
+    FROM allowance a
+    JOIN usage_calls c ON c.merchant_id = a.merchant_id
+    WHERE a.free_s > 0 AND c.answered_at >= $1::timestamptz AND c.answered_at < $2::timestamptz AND NOT c.late
+), free AS (
+    SELECT merchant_id, tariff_id, tariff_version, rate, unit_s,
+           count(*) AS calls, sum(least(units, left_s / unit_s)) AS units
+    FROM talk WHERE left_s >= unit_s
+    GROUP BY merchant_id, tariff_id, tariff_version, rate, unit_s
+), lines AS (
+    SELECT r.merchant_id, CASE w.rental_count WHEN 'calendar_day' THEN 'calendar_day' ELSE 'rental_day' END AS kind,
+           w.tariff_id, w.version, w.rental_day AS rate, NULL::integer AS unit_s, w.starts_at, w.ends_at,
+           r.bindings AS count, r.days AS quantity, w.rental_day * r.days AS amount
+    FROM rental r
+    JOIN close_windows w ON w.merchant_id = r.merchant_id AND w.starts_at = r.starts_at
+    WHERE r.days > 0
+    UNION ALL
+    SELECT merchant_id, 'call', tariff_id, tariff_version, rate, unit_s, $1, $2, calls, units,
+           amount - setup_fee * calls
+    FROM calls
+    UNION ALL
+    SELECT merchant_id, 'call_setup', tariff_id, tariff_version, setup_fee, NULL, $1, $2, calls, calls, setup_fee * calls
+    FROM calls WHERE setup_fee > 0
+    UNION ALL
+    SELECT merchant_id, 'free_minutes', tariff_id, tariff_version, rate, unit_s, $1, $2, calls, -units, -units * rate
+    FROM free
 )
-SELECT r.merchant_id, 0::smallint AS item, r.tariff_id, r.version AS tariff_version, w.rental_day AS rate,
-       w.starts_at, w.ends_at, r.bindings AS count, r.days AS quantity, w.rental_day * r.days AS amount
-FROM rental r
-JOIN windows w ON w.tariff_id = r.tariff_id AND w.version = r.version
-WHERE r.days > 0
-UNION ALL
-SELECT merchant_id, 1::smallint, tariff_id, tariff_version, rate,
-       $1::timestamptz, $2::timestamptz, calls, minutes, amount
-FROM calls
+SELECT l.*, t.tax_mode, t.tax_rate
+FROM lines l
+JOIN tariffs t ON t.tariff_id = l.tariff_id AND t.version = l.version
 
 -- name: collect_late
 -- Calls that arrived for a closed month and that no invoice has taken yet, of this period or any before. $1 the end of
 -- the period.
 CREATE TEMPORARY TABLE close_late AS
 SELECT c.merchant_id, c.call_id, (c.answered_at AT TIME ZONE 'Asia/Shanghai')::date AS biz_date, c.order_id, c.binding_id,
-       c.answered_at, c.released_at, c.seconds, c.minutes, c.tariff_id, c.tariff_version, c.rate, c.cost AS amount
+       c.answered_at, c.released_at, c.seconds, c.minutes, c.units, c.unit_s, c.setup_fee, c.tariff_id, c.tariff_version,
+       c.rate, c.cost AS amount, t.tax_mode, t.tax_rate
 FROM usage_calls c
 JOIN close_pending m ON m.merchant_id = c.merchant_id
+JOIN tariffs t ON t.tariff_id = c.tariff_id AND t.version = c.tariff_version
 WHERE c.late AND c.answered_at < $1::timestamptz
   AND NOT EXISTS (
       SELECT 1 FROM invoice_adjustments a WHERE a.merchant_id = c.merchant_id AND a.call_id = c.call_id)
@@ -134,24 +187,31 @@ ANALYZE close_late
 SELECT count(*) FROM close_pending
 
 -- name: chunk
--- The next merchants in order, each with what its last invoice carried over and the sum of its late calls. $1 the last
--- merchant done ('' at first), $2 the period, $3 how many.
-SELECT m.merchant_id, m.invoice_title, m.tax_no, coalesce(i.carried_out, 0) AS carried_in,
-       l.count AS late_count, l.amount AS late_amount
+-- The next merchants in order, each with what its last invoice carried over. $1 the last merchant done ('' at first),
+-- $2 the period, $3 how many.
+SELECT m.merchant_id, m.invoice_title, m.tax_no, coalesce(i.carried_out, 0) AS carried_in
 FROM (SELECT * FROM close_pending WHERE merchant_id > $1 ORDER BY merchant_id LIMIT $3::integer) m
 LEFT JOIN LATERAL (
     SELECT carried_out FROM invoices
     WHERE merchant_id = m.merchant_id AND period < $2::date ORDER BY period DESC LIMIT 1) i ON true
-CROSS JOIN LATERAL (
-    SELECT count(*) AS count, coalesce(sum(amount), 0) AS amount FROM close_late WHERE merchant_id = m.merchant_id) l
 ORDER BY m.merchant_id
 
 -- name: chunk_lines
 -- The lines of some merchants. $1 merchants.
-SELECT merchant_id, item, tariff_id, tariff_version, rate, starts_at, ends_at, count, quantity::bigint, amount
+SELECT merchant_id, kind, tariff_id, version AS tariff_version, rate, unit_s, tax_mode, tax_rate, starts_at, ends_at, count,
+       quantity::bigint, amount
 FROM close_lines
 WHERE merchant_id = ANY ($1::text[])
-ORDER BY merchant_id, item, starts_at, tariff_id, tariff_version, rate
+ORDER BY merchant_id, array_position(ARRAY['rental_day', 'calendar_day', 'call', 'call_setup', 'free_minutes'], kind),
+         starts_at, tariff_id, version, unit_s, rate
+
+-- name: chunk_late
+-- The sums of their late calls, by tax. $1 merchants.
+SELECT merchant_id, tax_mode, tax_rate, count(*) AS count, sum(amount) AS amount
+FROM close_late
+WHERE merchant_id = ANY ($1::text[])
+GROUP BY merchant_id, tax_mode, tax_rate
+ORDER BY merchant_id, tax_mode, tax_rate
 
 -- name: take_serials
 -- Take $3 numbers of the series ($1 issuer, $2 year) and return the last of them. The row stays locked until the
@@ -165,9 +225,11 @@ RETURNING last_serial
 -- Returns count and sum for each invoice.
 WITH taken AS (
     INSERT INTO invoice_adjustments (merchant_id, call_id, invoice_number, biz_date, order_id, binding_id, answered_at,
-        released_at, seconds, minutes, tariff_id, tariff_version, rate, amount)
+        released_at, seconds, minutes, units, unit_s, setup_fee, tariff_id, tariff_version, rate, amount, tax_mode,
+        tax_rate)
     SELECT l.merchant_id, l.call_id, i.invoice_number, l.biz_date, l.order_id, l.binding_id, l.answered_at,
-        l.released_at, l.seconds, l.minutes, l.tariff_id, l.tariff_version, l.rate, l.amount
+        l.released_at, l.seconds, l.minutes, l.units, l.unit_s, l.setup_fee, l.tariff_id, l.tariff_version, l.rate,
+        l.amount, l.tax_mode, l.tax_rate
     FROM close_late l
     JOIN unnest($1::text[], $2::text[]) AS i (merchant_id, invoice_number) ON i.merchant_id = l.merchant_id
     ORDER BY l.merchant_id, l.call_id

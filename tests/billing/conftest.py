@@ -4,7 +4,7 @@ Time in these tests is text in Asia/Shanghai, "2026-10-03 12:00"; nothing reads 
 """
 
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
@@ -18,25 +18,26 @@ from billing.calls import rate_call
 from billing.close import CloseReport, close
 from billing.invoice import Invoice
 from billing.invoices import list_invoices
-from billing.periods import Period
-from billing.tariffs import TariffId, load_book
+from billing.periods import Period, Span
+from billing.tariff_ledger import assignments, load_book
+from billing.tariffs import stretches
 
 USAGE = """
-CREATE TABLE usage_accounts (merchant_id text PRIMARY KEY, opened_at timestamptz NOT NULL, tariff_id text NOT NULL,
+CREATE TABLE usage_accounts (merchant_id text PRIMARY KEY, opened_at timestamptz NOT NULL,
     invoice_title text, tax_no text);
 CREATE TABLE usage_rentals (merchant_id text NOT NULL, order_id text NOT NULL, binding_id uuid NOT NULL,
     bound_at timestamptz NOT NULL, ended_at timestamptz NOT NULL);
 CREATE TABLE usage_calls (merchant_id text NOT NULL, order_id text NOT NULL, binding_id uuid NOT NULL,
     call_id text NOT NULL, answered_at timestamptz NOT NULL, released_at timestamptz NOT NULL, seconds int NOT NULL,
-    minutes int NOT NULL, cost numeric NOT NULL, tariff_id text NOT NULL, tariff_version int NOT NULL,
-    rate numeric NOT NULL, late boolean NOT NULL);
+    minutes int NOT NULL, units int NOT NULL, unit_s int NOT NULL, rate numeric NOT NULL, setup_fee numeric NOT NULL,
+    cost numeric NOT NULL, tariff_id text NOT NULL, tariff_version int NOT NULL, late boolean NOT NULL);
 GRANT SELECT, INSERT ON usage_accounts, usage_rentals, usage_calls TO vnum_app;
 """
 
 # What a writer owes: whether the month is marked closed is asked in the statement that writes.
 WRITE_CALL = """
 INSERT INTO usage_calls
-SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10, $11, $12,
+SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
     EXISTS (SELECT 1 FROM periods p WHERE p.merchant_id = $1 AND p.ends_at > $5::timestamptz)
 """
 
@@ -67,15 +68,26 @@ class World:
 
     async def account(self, merchant: str, opened: str = "2026-01-01 00:00", tariff: str = "default") -> None:
         await self.owner.execute(
-            "INSERT INTO usage_accounts VALUES ($1, $2, $3, $4, $5)",
-            merchant, self.at(opened), tariff, f"{merchant} Ltd", "91330100MA2",
+            "INSERT INTO usage_accounts VALUES ($1, $2, $3, $4)",
+            merchant, self.at(opened), f"{merchant} Ltd", "91330100MA2",
         )  # fmt: skip
+        if tariff != "default":
+            await self.assign(merchant, tariff, "1970-01-01 08:00")
 
-    async def tariff(self, version: int, since: str, day: str, minute: str, tariff: str = "default") -> None:
+    async def assign(self, merchant: str, tariff: str, since: str) -> None:
+        """Has a merchant pay a tariff from an instant on, past ones as well."""
         await self.owner.execute(
-            "INSERT INTO tariffs VALUES ($1, $2, $3, $4, $5)",
-            tariff, version, self.at(since), Decimal(day), Decimal(minute),
-        )  # fmt: skip
+            "INSERT INTO tariff_assignments VALUES ($1, $2, $3, $2, 'test')", merchant, self.at(since), tariff
+        )
+
+    async def tariff(
+        self, version: int, since: str, day: str, minute: str, tariff: str = "default", **terms: object
+    ) -> None:
+        """A version from an instant on, past ones as well; `terms` = other columns of the table."""
+        columns = {"tariff_id": tariff, "version": version, "effective_from": self.at(since), **terms}
+        columns |= {"rental_day": Decimal(day), "call_minute": Decimal(minute)}
+        holes = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
+        await self.owner.execute(f"INSERT INTO tariffs ({', '.join(columns)}) VALUES ({holes})", *columns.values())
 
     async def rental(self, merchant: str, bound: str, ended: str, order: str = "order") -> None:
         await self.owner.execute(
@@ -83,18 +95,20 @@ class World:
             merchant, order, UUID(int=self.next_id()), self.at(bound), self.at(ended),
         )  # fmt: skip
 
-    async def call_row(self, merchant: str, answered: str, released: str, call: str, tariff: str) -> list[object]:
+    async def call_row(self, merchant: str, answered: str, released: str, call: str) -> list[object]:
         """A rated call as the arguments of WRITE_CALL."""
         start, end = self.at(answered), self.at(released)
-        rated = rate_call(start, end, (await load_book(self.owner)).at(TariffId(tariff), start))
+        given = await assignments(self.owner, [merchant])
+        ((_, version),) = stretches(await load_book(self.owner), given, Span(start, start + timedelta(microseconds=1)))
+        rated = rate_call(start, end, version)
         return [
             merchant, f"order-{call}", UUID(int=self.next_id()), call, start, end, rated.seconds, rated.minutes,
-            rated.cost, rated.tariff_id, rated.tariff_version, rated.rate,
+            rated.units, rated.unit_s, rated.rate, rated.setup_fee, rated.cost, rated.tariff_id, rated.tariff_version,
         ]  # fmt: skip
 
-    async def call(self, merchant: str, answered: str, released: str, call: str = "", tariff: str = "default") -> None:
+    async def call(self, merchant: str, answered: str, released: str, call: str = "") -> None:
         """A call record that arrives now, whenever the call was."""
-        row = await self.call_row(merchant, answered, released, call or f"call-{self.next_id()}", tariff)
+        row = await self.call_row(merchant, answered, released, call or f"call-{self.next_id()}")
         await self.owner.execute(WRITE_CALL, *row)
 
     async def close(self, period: str, at: str = "2030-01-01 00:00", **options: Any) -> CloseReport:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.calls import minutes, rate_call, seconds
+from billing.calls import rate_call
+from billing.prices import Increments, StartedDay
+from billing.prices.increments import seconds
 from billing.tariffs import TariffBook, TariffId, TariffVersion
 
 ANSWER = datetime(2026, 10, 3, 4, 5, 6, tzinfo=UTC)
@@ -15,8 +17,8 @@ TARIFF = TariffVersion(
     tariff_id=TariffId("default"),
     version=1,
     effective_from=datetime(1970, 1, 1, tzinfo=UTC),
-    rental_day=Decimal("0.00018"),
-    call_minute=Decimal("0.02"),
+    rental=StartedDay(rate=Decimal("0.00018")),
+    calls=Increments(minute=Decimal("0.02")),
 )
 
 
@@ -54,7 +56,7 @@ def test_released_before_answered_is_not_a_call() -> None:
 
 @given(st.integers(0, 10**6))
 def test_minutes_are_the_least_that_hold_the_seconds(whole_seconds: int) -> None:
-    charged = minutes(whole_seconds)
+    charged = rate_call(ANSWER, ANSWER + timedelta(seconds=whole_seconds), TARIFF).minutes
     assert charged * 60 >= whole_seconds > (charged - 1) * 60 or charged == whole_seconds == 0
 
 
@@ -67,8 +69,8 @@ def test_the_tariff_in_force_at_the_answer_prices_the_whole_call(answered: str, 
         tariff_id=TARIFF.tariff_id,
         version=2,
         effective_from=datetime(2026, 10, 14, 16, tzinfo=UTC),
-        rental_day=TARIFF.rental_day,
-        call_minute=Decimal("0.03"),
+        rental=TARIFF.rental,
+        calls=Increments(minute=Decimal("0.03")),
     )
     answer = datetime.fromisoformat(answered).replace(tzinfo=UTC)
     version = TariffBook([later, TARIFF]).at(TARIFF.tariff_id, answer)

@@ -16,7 +16,7 @@ GATE = 7_101  # an advisory lock at which a writer's statement stops, after its 
 WRITE_CALL_BEHIND_GATE = """
 WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock(7101))
 INSERT INTO usage_calls
-SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10, $11, $12,
+SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
     EXISTS (SELECT 1 FROM periods p WHERE p.merchant_id = $1 AND p.ends_at > $5::timestamptz)
 FROM gate
 """
@@ -57,7 +57,7 @@ async def start_writer(world: Any, connect: Callable[..., Any]) -> tuple[Any, An
     """A writer whose statement holds a snapshot from before the mark, and no transaction id yet."""
     gate, writer = await connect(owner=True), await connect()
     await gate.execute("SELECT pg_advisory_lock($1)", GATE)
-    row = await world.call_row("m", "2026-10-31 23:59:00", "2026-10-31 23:59:59", "in flight", "default")
+    row = await world.call_row("m", "2026-10-31 23:59:00", "2026-10-31 23:59:59", "in flight")
     task = asyncio.create_task(writer.execute(WRITE_CALL_BEHIND_GATE, *row))
     pid = writer.get_server_pid()
     await until(
@@ -128,7 +128,7 @@ async def test_what_begins_after_the_mark_is_late_and_not_waited_for(
 ) -> None:
     await world.account("m", opened="2026-10-01 00:00")
     old, young = await connect(), await connect()
-    row = await world.call_row("m", "2026-10-31 23:59:00", "2026-10-31 23:59:59", "after the mark", "default")
+    row = await world.call_row("m", "2026-10-31 23:59:00", "2026-10-31 23:59:59", "after the mark")
     async with old.transaction():
         await old.fetchval("SELECT 1")
         closing = asyncio.create_task(world.close("2026-10"))
@@ -136,7 +136,8 @@ async def test_what_begins_after_the_mark_is_late_and_not_waited_for(
         transaction = young.transaction()
         await transaction.start()
         await young.execute(
-            "INSERT INTO usage_calls SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10, $11, $12, "
+            "INSERT INTO usage_calls SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
+            "$15, "
             "EXISTS (SELECT 1 FROM periods p WHERE p.merchant_id = $1 AND p.ends_at > $5::timestamptz)",
             *row,
         )
@@ -145,7 +146,7 @@ async def test_what_begins_after_the_mark_is_late_and_not_waited_for(
     assert await world.invoices() == []
     await world.close("2026-11")
     (invoice,) = await world.invoices()
-    assert (str(invoice.period), invoice.late.count, invoice.total_exact) == ("2026-11", 1, Decimal("0.02"))
+    assert (str(invoice.period), invoice.late_count, invoice.total_exact) == ("2026-11", 1, Decimal("0.02"))
 
 
 async def test_a_transaction_that_does_not_end_refuses_the_close(world: Any, connect: Callable[..., Any]) -> None:

@@ -84,7 +84,7 @@ async def test_a_late_call_goes_on_the_next_open_invoice(world: Any) -> None:
 
     assert await world.invoices("2026-10") == before
     (november,) = await world.invoices("2026-11")
-    assert (november.late.count, november.late.amount) == (1, Decimal("0.04"))
+    assert (november.late_count, november.late_total) == (1, Decimal("0.04"))
     assert [(line.item, line.amount) for line in november.lines] == [(Item.CALL, Decimal("0.5"))]
     assert november.total_exact == Decimal("0.54")
     row = await world.owner.fetchrow("SELECT * FROM invoice_adjustments")

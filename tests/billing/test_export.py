@@ -125,8 +125,8 @@ async def test_what_does_not_add_up_is_not_exported(told: Any) -> None:
         ("usage that appeared", "INSERT INTO usage_rentals SELECT merchant_id, 'x', gen_random_uuid(), bound_at, "
          "ended_at FROM usage_rentals WHERE merchant_id = 'a'"),
         ("usage without a line", "INSERT INTO usage_calls SELECT 'b', order_id, binding_id, 'x', answered_at, "
-         "released_at, seconds, minutes, cost, tariff_id, tariff_version, rate, late FROM usage_calls "
-         "WHERE call_id = 'a-call'"),
+         "released_at, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version, late "
+         "FROM usage_calls WHERE call_id = 'a-call'"),
         ("days without a line", "INSERT INTO usage_rentals SELECT 'a', 'x', gen_random_uuid(), "
          "bound_at - interval '720 hours', ended_at - interval '720 hours' FROM usage_rentals WHERE merchant_id = 'a'"),
         ("a line that was changed", "UPDATE invoice_lines SET quantity = 9, amount = 9 * rate WHERE item = 0"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.invoice import Buyer, Invoice, Item, Late, Line, MerchantId, Serial, make_invoice, problems
+from billing.invoice import Buyer, Invoice, Kind, Late, Line, MerchantId, Serial, make_invoice, problems
 from billing.periods import Period
 
 PERIOD = Period.parse("2026-10")
@@ -17,9 +17,9 @@ SERIAL = Serial(issuer="VNUM", year=2026, serial=1)
 BUYER = Buyer(merchant_id=MerchantId("m"), invoice_title=None, tax_no=None)
 
 
-def line(quantity: int, rate: str = "0.00018", item: Item = Item.RENTAL) -> Line:
+def line(quantity: int, rate: str = "0.00018", kind: Kind = Kind.RENTAL_DAY) -> Line:
     return Line(
-        item=item,
+        kind=kind,
         tariff_id="default",
         tariff_version=1,
         rate=Decimal(rate),
@@ -39,7 +39,7 @@ def invoice(*lines: Line, late: str = "0", carried_in: str = "0") -> Invoice:
         period=PERIOD,
         closed_at=datetime(2026, 11, 1, tzinfo=UTC),
         lines=lines,
-        late=Late(count=int(amount != 0), amount=amount),
+        late=[Late(count=1, amount=amount)] if amount else [],
         carried_in=Decimal(carried_in),
     )
 
@@ -80,20 +80,29 @@ def test_nothing_is_lost_or_charged_twice_by_rounding(months: list[Decimal]) -> 
 
 
 def test_every_problem_is_named() -> None:
-    sound = invoice(line(30), line(3, "0.02", Item.CALL))
+    sound = invoice(line(30), line(3, "0.02", Kind.CALL))
     wrong_line = msgspec.structs.replace(sound.lines[0], amount=Decimal(1), count=31, ends_at=PERIOD.next.ends_at)
     wrong = msgspec.structs.replace(
         sound,
         lines=(wrong_line, sound.lines[1]),
         carried_in=Decimal("0.1"),
         amount_due=Decimal("0.06"),
-        late=Late(count=0, amount=Decimal("0.5")),
+        late=(Late(count=0, amount=Decimal("0.5")),),
     )
     found = problems(wrong)
-    words = ["30 x 0.00018", "31 bindings", "outside of", "total_exact", "balance", "amount_due", "carried_out"]
+    words = [
+        "30 x 0.00018",
+        "31 bindings",
+        "outside of",
+        "total_exact",
+        "balance",
+        "amount_due",
+        "carried_out",
+        "taxes",
+    ]
     assert [word for word in words if not any(word in text for text in found)] == []
-    assert any("without any late call" in text for text in found)
-    assert len(found) == 8
+    assert any("without any call" in text for text in found)
+    assert len(found) == 9
 
 
 def test_numbers_go_on_behind_six_digits() -> None:

@@ -100,7 +100,7 @@ def call_record(call: list[Any], minutes: int, late: bool) -> tuple[object, ...]
     version = sum(row[0] <= call[4] for row in PRICES)
     rate = Decimal(PRICES[version - 1][2])
     seconds = (call[5] - call[4]) // timedelta(seconds=1)
-    return (*call, seconds, minutes, rate * minutes, "default", version, rate, late)
+    return (*call, seconds, minutes, minutes, 60, rate, Decimal(0), rate * minutes, "default", version, late)
 
 
 async def closed_world(world: Any, dice: random.Random) -> Oracle:
@@ -110,7 +110,12 @@ async def closed_world(world: Any, dice: random.Random) -> Oracle:
         await world.account(f"m{n:02}", opened="2026-11-01 00:00")
     for number, (since, day, minute) in enumerate(PRICES[1:], start=2):
         await world.owner.execute(
-            "INSERT INTO tariffs VALUES ('default', $1, $2, $3, $4)", number, since, Decimal(day), Decimal(minute)
+            "INSERT INTO tariffs (tariff_id, version, effective_from, rental_day, call_minute) "
+            "VALUES ('default', $1, $2, $3, $4)",
+            number,
+            since,
+            Decimal(day),
+            Decimal(minute),
         )
     rentals = []
     for n in range(BINDINGS):
@@ -144,7 +149,7 @@ async def test_four_months_of_random_usage(world: Any, seed: int) -> None:
         for i in invoices
     }
     assert found == oracle.invoices()
-    assert sum(i.late.count for i in invoices) > CALLS / 20
+    assert sum(i.late_count for i in invoices) > CALLS / 20
     serials = sorted((i.serial.year, i.serial.serial) for i in invoices)
     for year in {year for year, _ in serials}:
         numbers = [serial for of, serial in serials if of == year]

@@ -51,7 +51,6 @@ async def test_nothing_can_be_deleted(app: Any, table: str, verb: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO tariffs VALUES ('default', 2, '2030-01-01', 0, 0)",
         "DROP TABLE invoices",
         "ALTER TABLE invoices ADD COLUMN x int",
         "CREATE TABLE own (x int)",

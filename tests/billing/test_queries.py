@@ -9,8 +9,13 @@ import pytest
 from billing.queries import load_queries
 
 FILES = sorted(f.name.removesuffix(".sql") for f in resources.files("billing").joinpath("sql").iterdir())
-SEVERAL_STATEMENTS = {"index_pending", "index_collected", "restore_limits"}  # no parameters; the close runs them
-ORDER = ["collect_pending", "collect_lines", "collect_late"]
+SEVERAL_STATEMENTS = {
+    "index_pending",
+    "index_collected",
+    "restore_limits",
+    "index_windows",
+}  # no parameters; the close runs them
+ORDER = ["collect_pending", "collect_windows", "collect_lines", "collect_late"]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -29,7 +34,7 @@ async def test_every_query_can_be_prepared(world: Any, file: str) -> None:
 
 def collected(world: Any) -> list[tuple[object, ...]]:
     start, end = world.at("2026-10-01 00:00"), world.at("2026-11-01 00:00")
-    return [(start.date(), end, None), (start, end), (end,)]
+    return [(start.date(), end, None), (start, end), (start, end), (end,)]
 
 
 async def prepare(connection: Any, name: str, sql: str) -> None:

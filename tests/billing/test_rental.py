@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing import migrate
-from billing.periods import Period
-from billing.rental import DAY, day_starts, days_charged, days_started
+from billing.periods import Period, Span
+from billing.prices.started_day import DAY, StartedDay
 
 SPANS = st.one_of(
     st.timedeltas(timedelta(0), timedelta(days=180)),
@@ -44,10 +44,10 @@ def naive(bound: datetime, ended: datetime, start: datetime, end: datetime) -> l
 
 @given(INSTANTS, SPANS, INSTANTS, INSTANTS)
 def test_closed_form_is_the_naive_listing(bound: datetime, span: timedelta, a: datetime, b: datetime) -> None:
-    window = (min(a, b), max(a, b))
-    expected = naive(bound, bound + span, *window)
-    assert list(day_starts(bound, bound + span, *window)) == expected
-    assert days_started(bound, bound + span, *window) == len(expected)
+    rental, window = Span(bound, bound + span), Span(min(a, b), max(a, b))
+    expected = naive(*rental, *window)
+    assert [day.starts_at for day in StartedDay.spans(rental, window)] == expected
+    assert StartedDay.days(rental, window) == len(expected)
 
 
 @given(INSTANTS, SPANS, st.lists(INSTANTS, max_size=8))
@@ -55,15 +55,15 @@ def test_any_cut_adds_up_to_the_whole(bound: datetime, span: timedelta, cuts: li
     ended = bound + span
     edges = sorted([*cuts, bound - DAY, max([ended, bound, *cuts]) + DAY])
     edges[0] = min(edges[0], bound)
-    parts = [days_started(bound, ended, a, b) for a, b in pairwise(edges)]
-    assert sum(parts) == days_charged(bound, ended) >= 1
+    parts = [StartedDay.days(Span(bound, ended), Span(a, b)) for a, b in pairwise(edges)]
+    assert sum(parts) == max(1, -(-(ended - bound) // DAY))
 
 
 @given(INSTANTS, st.integers(1, 90))
 def test_months_add_up(bound: datetime, days: int) -> None:
     period, ended, charged = Period.of(bound), bound + days * DAY, 0
     while period.starts_at < ended:
-        charged += days_started(bound, ended, period.starts_at, period.ends_at)
+        charged += StartedDay.days(Span(bound, ended), period.span)
         period = period.next
     assert charged == days
 
@@ -81,7 +81,7 @@ def test_months_add_up(bound: datetime, days: int) -> None:
 )
 def test_days_charged(bound: str, ended: str, days: int) -> None:
     start, end = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (bound, ended))
-    assert days_charged(start, end) == days
+    assert StartedDay.days(Span(start, end), Span(start, end + DAY)) == days
 
 
 @pytest.mark.parametrize("session_zone", ["UTC", "Asia/Shanghai", "America/New_York"])
@@ -100,7 +100,7 @@ def test_the_database_counts_the_same(endpoints, schema: str, session_zone: str)
             query = """SELECT rental_days(b, e, s, u) FROM unnest($1::timestamptz[], $2::timestamptz[],
                 $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS t(b, e, s, u, n) ORDER BY n"""
             found = runner.run(connection.fetch(query, *map(list, zip(*rows, strict=True))))
-            assert [row[0] for row in found] == [days_started(*row) for row in rows]
+            assert [row[0] for row in found] == [StartedDay.days(Span(*row[:2]), Span(*row[2:])) for row in rows]
 
         check()
         runner.run(connection.close())

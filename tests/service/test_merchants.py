@@ -1,8 +1,11 @@
 """Merchants: who pays, and by which tariff."""
 
+from datetime import timedelta
+
 import pytest
 
-from tests.engines import DAY, START, World, the
+from tests.engines import DAY, START, TICK, World, the
+from vnum.finance import LEAD, BillingRefusal
 from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Code, Refused
 from vnum.service.merchants import MerchantChange
@@ -10,18 +13,34 @@ from vnum.service.merchants import MerchantChange
 ADD = "INSERT INTO tariffs (tariff_id, version, effective_from, rental_day, call_minute) VALUES ($1, 1, $2, 0.5, 9)"
 
 
-async def test_a_tariff_is_chosen_before_the_first_number_and_kept_after_it(world: World) -> None:
-    """A close prices rental by the merchant's tariff: another one in mid-month would reprice what has begun."""
+async def test_without_any_usage_a_tariff_holds_at_once(world: World) -> None:
     await world.owner.execute(ADD, "vip", START.replace(year=2020))
     await world.merchant("new")
-    change = MerchantChange(tariff_id="vip")
-    assert (await world.engine.merchants.change("new", change)).tariff_id == "vip"
-    await world.bind("first", merchant="new")
-    assert (await world.engine.merchants.change("new", change)).tariff_id == "vip"
-    with pytest.raises(Refused) as refused:
-        await world.engine.merchants.change("new", MerchantChange(tariff_id="default"))
-    assert the(refused).code == Code.TARIFF_IN_USE
-    assert (await world.engine.merchants.change("new", MerchantChange(name="renamed"))).tariff_id == "vip"
+    changed = await world.engine.merchants.change("new", MerchantChange(tariff_id="vip"))
+    assert (changed.tariff_id, changed.next_tariff_id) == ("vip", None)
+
+
+async def test_with_usage_it_holds_from_the_next_midnight_on(world: World) -> None:
+    """What has begun is not priced anew; 09:30 in UTC is the evening in Shanghai."""
+    await world.owner.execute(ADD, "vip", START.replace(year=2020))
+    await world.bind("first")
+    changed = await world.engine.merchants.change("m", MerchantChange(tariff_id="vip"))
+    midnight = START.replace(hour=16, minute=0)
+    assert (changed.tariff_id, changed.next_tariff_id, changed.next_tariff_from) == ("default", "vip", midnight)
+    again = await world.engine.merchants.change("m", MerchantChange(tariff_id="vip"))
+    assert again == changed
+    world.pass_time(DAY)
+    assert (await world.engine.merchants.change("m", MerchantChange(name="renamed"))).tariff_id == "vip"
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), LEAD - TICK])
+async def test_what_is_paid_changes_no_sooner_than_ten_minutes_from_now(world: World, ahead: timedelta) -> None:
+    await world.owner.execute(ADD, "vip", START.replace(year=2020))
+    await world.bind("first")
+    change = MerchantChange(tariff_id="vip", tariff_from=world.now + ahead)
+    with pytest.raises(BillingRefusal) as refused:
+        await world.engine.merchants.change("m", change)
+    assert refused.value.code == "tariff_invalid"
 
 
 @pytest.mark.parametrize("tariff_id", ["unknown", "later"])
@@ -33,14 +52,12 @@ async def test_a_tariff_without_a_price_yet_is_refused(world: World, tariff_id: 
     assert the(refused).code == Code.TARIFF_NOT_FOUND
 
 
-async def test_a_tariff_of_this_month_is_for_merchants_opened_since(world: World) -> None:
+async def test_a_young_tariff_is_for_whoever_comes_to_it_later(world: World) -> None:
     await world.merchant("before")
     world.pass_time(40 * DAY)
     await world.owner.execute(ADD, "young", world.now - DAY)
     await world.merchant("after", tariff_id="young")
-    with pytest.raises(Refused) as refused:
-        await world.engine.merchants.change("before", MerchantChange(tariff_id="young"))
-    assert the(refused).code == Code.TARIFF_NOT_FOUND
+    assert (await world.engine.merchants.change("before", MerchantChange(tariff_id="young"))).tariff_id == "young"
 
 
 async def test_an_order_does_not_go_back_to_where_it_was(world: World) -> None:

@@ -46,9 +46,10 @@ INSERT INTO call_keys (cell, call_id, binding_id) SELECT 0, 'call-' || n, id FRO
 INSERT INTO lockouts SELECT 0, host, hash, '2026-11-01' FROM filling;
 INSERT INTO wrong_extensions SELECT 0, host, hash, 'call-' || n, '1234', '2026-10-10' FROM filling;
 INSERT INTO calls (cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, key_id, call_time,
-                   release_time, seconds, minutes, rate, cost, tariff_id, tariff_version, late)
+                   release_time, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version,
+                   late)
 SELECT 0, 'call-' || n, '2026-10-10', host, extension, id, merchant, order_id, 1, '2026-10-10', '2026-10-10',
-       60, 1, 0.02, 0.02, 'default', 1, false FROM filling;
+       60, 1, 1, 60, 0.02, 0, 0.02, 'default', 1, false FROM filling;
 DROP TABLE filling;
 ANALYZE merchants, hosts, slots, orders, bindings_2026_10, waybills, call_keys, lockouts, wrong_extensions,
     calls_2026_10

@@ -38,7 +38,7 @@ class Merchants:
 
     async def add(self, call: Call, new: NewMerchant) -> Answer:
         """Registers a merchant; 201."""
-        return json_answer(201, _shown(await self._engine.merchants.add(new)))
+        return json_answer(201, _shown(await self._engine.merchants.add(new, call.caller.key_id)))
 
     async def list(self, call: Call, asked: MerchantQuery) -> Answer:
         """Up to 1,000 at a time, by id."""
@@ -51,8 +51,9 @@ class Merchants:
         merchant_id = call.named("merchant_id")
         if not storable(merchant_id):
             raise Refused(Code.MERCHANT_NOT_FOUND, "no merchant has such an id")
-        return json_answer(200, _shown(await self._engine.merchants.change(merchant_id, change)))
+        return json_answer(200, _shown(await self._engine.merchants.change(merchant_id, change, call.caller.key_id)))
 
 
 def _shown(merchant: Merchant) -> Merchant:
-    return msgspec.structs.replace(merchant, created_at=utc(merchant.created_at))
+    since = merchant.next_tariff_from
+    return msgspec.structs.replace(merchant, created_at=utc(merchant.created_at), next_tariff_from=since and utc(since))

@@ -49,7 +49,6 @@ STATUS: Final[dict[str, int]] = {
     Code.NO_BINDING: 404,
     Code.TARIFF_NOT_FOUND: 404,
     Code.INVOICE_NOT_FOUND: 404,
-    Code.TARIFF_IN_USE: 409,
     Code.MERCHANT_EXISTS: 409,
     Code.MERCHANT_SUSPENDED: 409,
     Code.HOST_EXISTS: 409,

@@ -30,7 +30,6 @@ class Code(StrEnum):
     NO_NUMBER_AVAILABLE = "no_number_available"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     TARIFF_NOT_FOUND = "tariff_not_found"
-    TARIFF_IN_USE = "tariff_in_use"
     INVOICE_NOT_FOUND = "invoice_not_found"
     PERIOD_NOT_OVER = "period_not_over"
     PERIOD_NOT_CLOSED = "period_not_closed"

@@ -254,7 +254,7 @@ class _Run:
 
     def _add(self, invoice: Invoice) -> None:
         """Lines; and late calls, which are there if one lasts past the close of its month."""
-        self.summary.call_cost += invoice.late.amount
+        self.summary.call_cost += invoice.late_total
         for line in invoice.lines:
             if line.item is Item.RENTAL:
                 self.summary.rental_days += line.quantity

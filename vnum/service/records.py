@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from vnum.finance import BillingRefusal, Rated, TariffBook, TariffId, load_book, rate_call
+from vnum.finance import DEFAULT_TARIFF, BillingRefusal, Rated, TariffBook, TariffId, load_book, rate_call
 from vnum.model.bindings import MAX_LIFE
 from vnum.model.cells import cell_of
 from vnum.model.hosts import Host
@@ -88,6 +88,11 @@ class _Read(msgspec.Struct, frozen=True, gc=False):
     answer_time: datetime | None
     release_time: datetime
     call_cell: int
+
+    @property
+    def biz_at(self) -> datetime:
+        """Dates the call and chooses its tariff: the answer, or the dial when nobody answered."""
+        return self.answer_time or self.call_time
 
     def content(self, extension: str | None) -> str:
         """Equal for records of equal content: times to the whole second, and the extension that the binding has where
@@ -227,9 +232,8 @@ class Records:
             raise _Problem(Code.NO_BINDING, "no binding held this number when the caller dialled")
         if known["host"] != read.host.host or read.extension not in (None, known["extension"]):
             raise _Problem(Code.BINDING_MISMATCH, "the binding has another host or extension than the record")
-        biz_at = read.answer_time or read.call_time
         try:
-            tariff = self._book.at(TariffId(known["tariff_id"]), biz_at)
+            tariff = self._book.at(TariffId(known["tariff_id"] or DEFAULT_TARIFF), read.biz_at)
         except BillingRefusal as refusal:
             raise _Problem(Code.TARIFF_NOT_FOUND, refusal.message) from refusal
         rated: Rated = rate_call(read.answer_time, read.release_time, tariff)
@@ -238,7 +242,7 @@ class Records:
             record.call_id,
             self._vault.fingerprint(read.content(known["extension"])),
             read.host.cell,
-            biz_at,
+            read.biz_at,
             read.host.host,
             read.extension or known["extension"],
             known["binding_id"],
@@ -254,7 +258,10 @@ class Records:
             record.release_cause,
             rated.seconds,
             rated.minutes,
+            rated.units,
+            rated.unit_s,
             rated.rate,
+            rated.setup_fee,
             rated.cost,
             rated.tariff_id,
             rated.tariff_version,
@@ -273,6 +280,7 @@ class Records:
             read.call_time,
             new_id(0, read.call_time - MAX_LIFE - timedelta(seconds=1), bytes(RANDOM_BYTES)),
             new_id(0, read.call_time + timedelta(seconds=1), bytes(RANDOM_BYTES)),
+            read.biz_at,
         )
 
     async def _keep(self, batch: "_Batch", now: datetime) -> None:

@@ -38,7 +38,10 @@ class Filed(msgspec.Struct, frozen=True, gc=False):
     release_cause: int | None
     seconds: int
     minutes: int
+    units: int
+    unit_s: int
     rate: Decimal
+    setup_fee: Decimal
     cost: Decimal
     tariff_id: str
     tariff_version: int
@@ -68,6 +71,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     call_time: datetime
     from_id: UUID
     to_id: UUID
+    biz_at: datetime
 
 
 def _columns(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:

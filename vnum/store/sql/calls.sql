@@ -49,12 +49,13 @@ ON CONFLICT (cell, host, caller_hash) DO UPDATE SET until = greatest(l.until, ex
 -- the one that held the slot when the caller dialled (in that second: call times are whole ones). And what is
 -- known of the call already.
 -- $1 call cells, $2 call ids, $3 host cells, $4 hosts, $5 extensions, $6 binding ids, $7 call times,
--- $8 the lowest id that a binding alive at call time may have, $9 the first id after it.
+-- $8 the lowest id that a binding alive at call time may have, $9 the first id after it, $10 the instants by which the
+-- calls are priced. tariff_id null = the default.
 SELECT i.n, k.content AS known_content, k.minutes AS known_minutes, k.cost AS known_cost,
-       b.binding_id, b.merchant_id, b.order_id, b.host, b.extension, m.tariff_id
+       b.binding_id, b.merchant_id, b.order_id, b.host, b.extension, a.tariff_id
 FROM unnest($1::smallint[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[],
-            $8::uuid[], $9::uuid[])
-     WITH ORDINALITY AS i (call_cell, call_id, cell, host, extension, binding_id, call_time, from_id, to_id, n)
+            $8::uuid[], $9::uuid[], $10::timestamptz[])
+     WITH ORDINALITY AS i (call_cell, call_id, cell, host, extension, binding_id, call_time, from_id, to_id, biz_at, n)
 LEFT JOIN LATERAL (
     SELECT * FROM call_keys k WHERE k.cell = i.call_cell AND k.call_id = i.call_id LIMIT 1
 ) AS k ON true
@@ -70,8 +71,9 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) b ON true
 LEFT JOIN LATERAL (
-    SELECT m.tariff_id FROM merchants m WHERE m.merchant_id = b.merchant_id LIMIT 1
-) AS m ON true;
+    SELECT a.tariff_id FROM tariff_assignments a
+    WHERE a.merchant_id = b.merchant_id AND a.effective_from <= i.biz_at ORDER BY a.effective_from DESC LIMIT 1
+) AS a ON true;
 
 -- name: file_records
 -- Takes rated records: the call key decides (a call is charged once), and only what it gave back is
@@ -82,10 +84,10 @@ WITH item AS MATERIALIZED (
         $1::smallint[], $2::text[], $3::bytea[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[],
         $8::uuid[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::timestamptz[], $14::timestamptz[],
         $15::timestamptz[], $16::timestamptz[], $17::smallint[], $18::smallint[], $19::int[], $20::int[],
-        $21::numeric[], $22::numeric[], $23::text[], $24::int[])
+        $21::int[], $22::int[], $23::numeric[], $24::numeric[], $25::numeric[], $26::text[], $27::int[])
     AS i (call_cell, call_id, content, cell, biz_at, host, extension, binding_id, merchant_id, order_id,
           caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir, release_cause,
-          seconds, minutes, rate, cost, tariff_id, tariff_version)
+          seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version)
 ), taken AS (
     INSERT INTO call_keys AS k (cell, call_id, binding_id, content, minutes, cost)
     SELECT call_cell, call_id, binding_id, content, minutes, cost FROM item ORDER BY call_cell, call_id
@@ -97,10 +99,11 @@ WITH item AS MATERIALIZED (
 ), filed AS (
     INSERT INTO calls (cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, key_id,
                        caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir,
-                       release_cause, seconds, minutes, rate, cost, tariff_id, tariff_version, late)
-    SELECT cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, $25,
+                       release_cause, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id,
+                       tariff_version, late)
+    SELECT cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, $28,
            caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir,
-           release_cause, seconds, minutes, rate, cost, tariff_id, tariff_version,
+           release_cause, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version,
            (SELECT p.ends_at FROM periods p
             WHERE p.merchant_id = item.merchant_id AND p.ends_at > item.biz_at LIMIT 1) IS NOT NULL
            OR item.biz_at < (SELECT date_trunc('month', m.created_at, 'Asia/Shanghai') FROM merchants m

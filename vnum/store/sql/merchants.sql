@@ -1,25 +1,33 @@
 -- name: merchants
-SELECT merchant_id, name, invoice_title, tax_no, tariff_id, service_number, state, created_at
-FROM merchants WHERE merchant_id > $1 AND ($3::text[] IS NULL OR merchant_id = ANY ($3)) ORDER BY merchant_id LIMIT $2;
-
--- name: merchant
-SELECT merchant_id, name, invoice_title, tax_no, tariff_id, service_number, state, created_at
-FROM merchants WHERE merchant_id = $1;
+-- A page of those behind $1, with the tariff that each pays at $4 and what comes next. $2 how many, $3 a tied key's or
+-- null.
+SELECT m.merchant_id, m.name, m.invoice_title, m.tax_no, m.service_number, m.state, m.created_at,
+       coalesce(t.tariff_id, 'default') AS tariff_id, n.tariff_id AS next_tariff_id, n.effective_from AS next_tariff_from
+FROM merchants m
+LEFT JOIN LATERAL (
+    SELECT a.tariff_id FROM tariff_assignments a
+    WHERE a.merchant_id = m.merchant_id AND a.effective_from <= $4 ORDER BY a.effective_from DESC LIMIT 1
+) AS t ON true
+LEFT JOIN LATERAL (
+    SELECT a.tariff_id, a.effective_from FROM tariff_assignments a
+    WHERE a.merchant_id = m.merchant_id AND a.effective_from > $4 ORDER BY a.effective_from LIMIT 1
+) AS n ON true
+WHERE m.merchant_id > $1 AND ($3::text[] IS NULL OR m.merchant_id = ANY ($3)) ORDER BY m.merchant_id LIMIT $2;
 
 -- name: add_merchant
-INSERT INTO merchants (merchant_id, name, invoice_title, tax_no, tariff_id, service_number, state, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, clock_timestamp()))
+-- Returns nothing if there is one of this id.
+INSERT INTO merchants (merchant_id, name, invoice_title, tax_no, service_number, state, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, coalesce($7, clock_timestamp()))
 ON CONFLICT (merchant_id) DO NOTHING
-RETURNING merchant_id, name, invoice_title, tax_no, tariff_id, service_number, state, created_at;
+RETURNING created_at;
 
 -- name: change_merchant
--- A null leaves a field as it is.
+-- A null leaves a field as it is. Returns nothing if there is no such merchant.
 UPDATE merchants
 SET name = coalesce($2, name), invoice_title = coalesce($3, invoice_title), tax_no = coalesce($4, tax_no),
-    tariff_id = coalesce($5, tariff_id), service_number = coalesce($6, service_number), state = coalesce($7, state)
+    service_number = coalesce($5, service_number), state = coalesce($6, state)
 WHERE merchant_id = $1
-RETURNING merchant_id, name, invoice_title, tax_no, tariff_id, service_number, state, created_at;
+RETURNING created_at;
 
--- name: has_orders
--- Whether anything was ever bound for the merchant. $1 cells, $2 merchant.
-SELECT EXISTS (SELECT FROM orders WHERE cell = ANY ($1::smallint[]) AND merchant_id = $2);
+-- name: has_merchant
+SELECT EXISTS (SELECT FROM merchants WHERE merchant_id = $1);
