@@ -90,7 +90,7 @@ async def close(
             raise PeriodNotOver(f"{period} ends at {period.ends_at.isoformat()}, now is {instant.isoformat()}")
         if merchant_id is not None and not await ledger.merchant_exists(connection, merchant_id):
             raise MerchantNotFound(f"no merchant {merchant_id!r}")
-        pending = await ledger.collect_pending(connection, period, merchant_id)
+        pending = await ledger.collect_pending(connection, period, None if merchant_id is None else [merchant_id])
         sums = _Sums()
         if pending:
             await _make_final(connection, period, instant, patience)
@@ -167,13 +167,10 @@ async def _alone(connection: Connection) -> AsyncIterator[None]:
     """One close at a time in this schema; lock and temporary tables go with the session if it dies."""
     await _lock(connection)
     try:
-        await connection.execute(_SQL["lift_limits"])
-        await ledger.drop_collected(connection)
-        yield
-        await ledger.drop_collected(connection)
+        async with ledger.unlimited(connection):
+            yield
     finally:
         if not connection.is_closed():
-            await connection.execute(_SQL["restore_limits"])
             await connection.execute(_SQL["unlock"])
 
 

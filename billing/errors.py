@@ -9,6 +9,7 @@ Code = Literal[
     "period_out_of_order",
     "merchant_not_found",
     "tariff_missing",
+    "tariff_not_found",
     "tariff_invalid",
     "close_blocked",
     "invoice_not_found",
@@ -63,6 +64,12 @@ class TariffMissing(BillingRefusal):
     """No tariff version is in force at an instant that has to be priced."""
 
     code = "tariff_missing"
+
+
+class TariffNotFound(BillingRefusal):
+    """A merchant is to pay a tariff that has no version in force at that instant."""
+
+    code = "tariff_not_found"
 
 
 class TariffInvalid(BillingRefusal):

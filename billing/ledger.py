@@ -1,7 +1,8 @@
 """Writing the ledger: what a close does to the database. `billing.close` puts the steps in order."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -61,15 +62,23 @@ async def tally(connection: Connection, period: Period, merchant_id: str | None)
     return Tally(row["merchants"], row["invoices"])
 
 
-async def drop_collected(connection: Connection) -> None:
-    """Remove this session's temporary tables, if any."""
-    await connection.execute(_SQL["drop_pending"])
+@asynccontextmanager
+async def unlimited(connection: Connection) -> AsyncIterator[None]:
+    """For what reads a whole month: lifts the session's limits, and leaves no temporary table behind."""
+    try:
+        await connection.execute(_SQL["lift_limits"])
+        await connection.execute(_SQL["drop_pending"])
+        yield
+        await connection.execute(_SQL["drop_pending"])
+    finally:
+        if not connection.is_closed():
+            await connection.execute(_SQL["restore_limits"])
 
 
-async def collect_pending(connection: Connection, period: Period, merchant_id: str | None) -> int:
-    """List whom to close in a temporary table; how many they are."""
+async def collect_pending(connection: Connection, period: Period, merchant_ids: Sequence[str] | None) -> int:
+    """List whom to close in a temporary table, None = everybody; how many they are."""
     await connection.execute(
-        _SQL["collect_pending"], period.first_day, period.ends_at, merchant_id, timeout=_NO_LIMIT_S
+        _SQL["collect_pending"], period.first_day, period.ends_at, merchant_ids, timeout=_NO_LIMIT_S
     )
     await connection.execute(_SQL["index_pending"], timeout=_NO_LIMIT_S)
     return int(await connection.fetchval(_SQL["pending_count"]))

@@ -11,7 +11,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
-from billing.errors import TariffInvalid
+import msgspec
+
+from billing.errors import TariffInvalid, TariffMissing, TariffNotFound
+from billing.periods import Period
 from billing.prices import CalendarDay, Increments, RentalPrice, StartedDay
 from billing.queries import Connection, load_queries
 from billing.tariffs import Assignment, TariffBook, TariffVersion, problems
@@ -32,6 +35,23 @@ _SQL: Final = load_queries("tariffs")
 async def load_book(connection: Connection) -> TariffBook:
     """Read every tariff version."""
     return TariffBook(read_version(row) for row in await connection.fetch(_SQL["all"]))
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A version with who added it and why; the first of all came with the ledger and says neither."""
+
+    version: TariffVersion
+    note: str | None
+    added_at: datetime | None
+    added_by: str | None
+
+
+async def list_versions(connection: Connection) -> list[Listed]:
+    """Every version of every tariff, by tariff, oldest first."""
+    return [
+        Listed(version=read_version(row), note=row["note"], added_at=row["added_at"], added_by=row["added_by"])
+        for row in await connection.fetch(_SQL["listing"])
+    ]
 
 
 async def add_version(
@@ -63,19 +83,22 @@ async def add_version(
 async def assign(connection: Connection, new: Assignment, *, now: datetime, author: str, first: bool = False) -> None:
     """Have a merchant pay a tariff from an instant on; `first` = he was opened just now, and it holds from BEGINNING.
 
-    A merchant without any usage may change at once, others no sooner than LEAD from now.
+    A merchant without any usage may change from the start of the running month on, others no sooner than LEAD from now.
 
     Raises:
-        TariffMissing: the tariff has no version in force at that instant.
+        TariffNotFound: the tariff has no version in force at that instant.
         TariffInvalid: with every problem found.
     """
     starts_at = now if first else new.effective_from
-    (await load_book(connection)).at(new.tariff_id, starts_at)
+    try:
+        (await load_book(connection)).at(new.tariff_id, starts_at)
+    except TariffMissing as missing:
+        raise TariffNotFound(missing.message) from missing
     found = []
     if not first:
         used = bool(await connection.fetchval(_SQL["is_used"], new.merchant_id))
-        if new.effective_from < (now + LEAD if used else now):
-            found.append(f"a tariff begins {_minutes(LEAD)} minutes or more from now, or at once without any usage")
+        if new.effective_from < (now + LEAD if used else Period.of(now).starts_at):
+            found.append(f"a tariff begins {_minutes(LEAD)} minutes or more from now, or this month without any usage")
         if await connection.fetchval(_SQL["is_assigned"], new.merchant_id, new.effective_from):
             found.append("the merchant is assigned to a tariff from this very instant already")
     if found:

@@ -7,6 +7,7 @@ from an instant on; one who never was pays the tariff "default". `billing.tariff
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final, NamedTuple, NewType
 
@@ -22,6 +23,7 @@ DEFAULT_TARIFF: Final = TariffId("default")
 MOST: Final = 1_000_000
 MOST_PLACES: Final = 12
 MOST_FREE: Final = 1_000_000
+LONGEST_ID: Final = 64
 
 
 class TariffVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,15 +110,22 @@ def stretches(book: TariffBook, assignments: Iterable[Assignment], window: Span)
 
 def problems(new: TariffVersion) -> list[str]:
     """Everything that speaks against the terms of a version, by themselves."""
-    found = [f"calls: {text}" for text in new.calls.problems()] + [f"tax: {text}" for text in new.tax.problems()]
     match new.rental:
         case StartedDay(rate=day) | CalendarDay(rate=day):
             amounts = {"rental.rate": day, "calls.minute": new.calls.minute, "calls.setup_fee": new.calls.setup_fee}
-    for name, amount in amounts.items():
-        if not amount.is_finite() or amount < 0:
-            found.append(f"{name} must be a plain amount of at least 0")
-        elif amount >= MOST or int(amount.as_tuple().exponent) < -MOST_PLACES:
-            found.append(f"{name} must be below {MOST} and have at most {MOST_PLACES} places")
+    found = [f"{name} {text}" for name, amount in amounts.items() if (text := _amount_problem(amount))]
+    found = found or [f"calls: {text}" for text in new.calls.problems()]
+    found += [f"tax: {text}" for text in new.tax.problems()]
     if not 0 <= new.free_minutes <= MOST_FREE:
         found.append(f"free_minutes must be 0 to {MOST_FREE}")
+    if not 0 < len(new.tariff_id) <= LONGEST_ID:
+        found.append(f"tariff_id must have 1 to {LONGEST_ID} characters")
     return found
+
+
+def _amount_problem(amount: Decimal) -> str | None:
+    if not amount.is_finite() or amount < 0:
+        return "must be a plain amount of at least 0"
+    if amount >= MOST or int(amount.as_tuple().exponent) < -MOST_PLACES:
+        return f"must be below {MOST} and have at most {MOST_PLACES} places"
+    return None

@@ -6,13 +6,14 @@ that was rounded already, when that is split for the tax invoice.
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from billing.money import EXACT, ZERO, difference, half_up, total
 
 Mode = Literal["included", "added"]
+MOST_PLACES: Final = 6
 
 
 class Tax(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +24,8 @@ class Tax(msgspec.Struct, frozen=True, kw_only=True):
 
     def problems(self) -> list[str]:
         """Everything that speaks against these terms."""
-        return [] if self.rate.is_finite() and 0 <= self.rate < 1 else ["the tax rate must be at least 0 and below 1"]
+        plain = self.rate.is_finite() and 0 <= self.rate < 1 and int(self.rate.as_tuple().exponent) >= -MOST_PLACES
+        return [] if plain else [f"the rate must be at least 0, below 1, and have at most {MOST_PLACES} places"]
 
 
 NO_TAX = Tax()

@@ -7,11 +7,12 @@ from asyncpg import Pool
 from billing.calls import Rated, rate_call
 from billing.close import CloseReport, close
 from billing.details import OfPeriod, OneInvoice
+from billing.draft import draft
 from billing.drain import drain
-from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, TariffMissing
+from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, TariffInvalid, TariffNotFound
 from billing.errors import Code as BillingCode
-from billing.export import export_csv, export_json, invoice_head
-from billing.invoice import Invoice, Item
+from billing.export import draft_head, export_csv, export_json, invoice_head
+from billing.invoice import RENTAL_KINDS, Draft, Invoice, Item, Kind
 from billing.invoices import get_invoice, list_invoices, require_closed
 from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
@@ -19,7 +20,7 @@ from billing.migrate import load as load_migrations
 from billing.money import plain, two_places
 from billing.periods import ZONE, Period, Span
 from billing.prices import CalendarDay, Increments, RentalPrice, StartedDay
-from billing.tariff_ledger import BEGINNING, LEAD, add_version, assign, assignments
+from billing.tariff_ledger import BEGINNING, LEAD, Listed, add_version, assign, assignments, list_versions
 from billing.tariff_ledger import load_book as _load_book
 from billing.tariffs import DEFAULT_TARIFF, Assignment, TariffBook, TariffId, TariffVersion
 from billing.tax import NO_TAX, Tax
@@ -29,6 +30,7 @@ __all__ = [
     "DEFAULT_TARIFF",
     "LEAD",
     "NO_TAX",
+    "RENTAL_KINDS",
     "ZONE",
     "Assignment",
     "BillingCode",
@@ -36,10 +38,13 @@ __all__ = [
     "CalendarDay",
     "CloseBlocked",
     "CloseReport",
+    "Draft",
     "Increments",
     "Invoice",
     "InvoiceNotFound",
     "Item",
+    "Kind",
+    "Listed",
     "Migration",
     "OfPeriod",
     "OneInvoice",
@@ -50,7 +55,8 @@ __all__ = [
     "StartedDay",
     "TariffBook",
     "TariffId",
-    "TariffMissing",
+    "TariffInvalid",
+    "TariffNotFound",
     "TariffVersion",
     "Tax",
     "add_version",
@@ -58,6 +64,8 @@ __all__ = [
     "assign",
     "assignments",
     "close",
+    "draft",
+    "draft_head",
     "drain",
     "export_csv",
     "export_json",
@@ -65,6 +73,7 @@ __all__ = [
     "invoice_head",
     "invoices_of",
     "list_invoices",
+    "list_versions",
     "load_book",
     "load_migrations",
     "plain",

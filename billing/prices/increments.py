@@ -89,7 +89,7 @@ class Increments(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", t
         return self.first_s - beyond // -self.next_s * self.next_s
 
     def problems(self) -> list[str]:
-        """Everything that speaks against these terms."""
+        """Everything that speaks against these terms; the amounts are plain ones already."""
         found = [
             f"{name} must be {least} to {LONGEST_S} seconds"
             for name, least in (("first_s", 1), ("next_s", 1), ("minimum_s", 0), ("free_s", 0))

@@ -40,6 +40,7 @@ async def test_a_month_is_closed_once(world: World) -> None:
         "invoices": 2,
         "invoices_made": 2,
         "total_exact": "0.04504",  # 27 x 0.00018 + 0.04 + 0.00018
+        "tax_exact": "0",
         "amount_due": "0.04",
         "closed_at": "2026-11-04T05:00:00Z",
     }

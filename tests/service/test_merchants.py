@@ -4,10 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.engines import DAY, START, TICK, World, the
+from tests.engines import DAY, START, TICK, World
 from vnum.finance import LEAD, BillingRefusal
 from vnum.model.orders import OrderStatus
-from vnum.model.refusals import Code, Refused
 from vnum.service.merchants import MerchantChange
 
 ADD = "INSERT INTO tariffs (tariff_id, version, effective_from, rental_day, call_minute) VALUES ($1, 1, $2, 0.5, 9)"
@@ -47,9 +46,10 @@ async def test_what_is_paid_changes_no_sooner_than_ten_minutes_from_now(world: W
 async def test_a_tariff_without_a_price_yet_is_refused(world: World, tariff_id: str) -> None:
     """It would keep the month from being closed."""
     await world.owner.execute(ADD, "later", world.now + DAY)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(BillingRefusal) as refused:
         await world.merchant("new", tariff_id=tariff_id)
-    assert the(refused).code == Code.TARIFF_NOT_FOUND
+    assert refused.value.code == "tariff_not_found"
+    assert await world.count("merchants") == 1
 
 
 async def test_a_young_tariff_is_for_whoever_comes_to_it_later(world: World) -> None:

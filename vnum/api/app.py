@@ -20,6 +20,7 @@ from vnum.api.invoices import Invoices
 from vnum.api.labels import Labels
 from vnum.api.merchants import Merchants
 from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
+from vnum.api.tariffs import Tariffs
 from vnum.engine import Engine
 
 log = structlog.get_logger()
@@ -51,6 +52,7 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Calls(engine),
         Labels(engine),
         Merchants(engine),
+        Tariffs(engine),
         Hosts(engine),
         Invoices(engine),
         Health(engine),

@@ -7,6 +7,7 @@
 | READERS | courier, merchant, isv, platform, admin | the current number of an order |
 | SHOPS | merchant, isv, platform, admin | the binding of an order |
 | FINANCE | finance, admin | invoices |
+| PRICERS | finance, platform, admin | which tariff a merchant pays |
 | SWITCHES | switch | calls: only a switch is ever told a real number, so nobody else, not even an admin |
 | ANYONE | without a key | health |
 """
@@ -23,6 +24,7 @@ PLATFORMS: Final = frozenset({Role.PLATFORM, Role.ADMIN})
 SHOPS: Final = frozenset({Role.MERCHANT, Role.ISV}) | PLATFORMS
 READERS: Final = frozenset({Role.COURIER}) | SHOPS
 FINANCE: Final = frozenset({Role.FINANCE, Role.ADMIN})
+PRICERS: Final = FINANCE | PLATFORMS
 SWITCHES: Final = frozenset({Role.SWITCH})
 ANYONE: Final[frozenset[Role]] = frozenset()
 

@@ -15,7 +15,7 @@ from vnum.api.auth import FINANCE
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint
 from vnum.engine import Engine
-from vnum.finance import InvoiceNotFound, OneInvoice, invoice_head, plain, two_places
+from vnum.finance import InvoiceNotFound, OneInvoice, draft_head, invoice_head, plain, two_places
 from vnum.model.refusals import Code, Refused
 from vnum.service.invoices import PAGE, Format, Selection
 from vnum.service.orders import Name
@@ -45,6 +45,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     invoices: int
     invoices_made: int
     total_exact: str
+    tax_exact: str
     amount_due: str
     closed_at: datetime
 
@@ -53,6 +54,14 @@ class InvoiceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`after` = the number of the last invoice of the page before."""
 
     period: Month | None = None
+    merchant_id: Name | None = None
+    after: Name | None = None
+
+
+class DraftQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`after` = the last merchant_id of the page before."""
+
+    period: Month
     merchant_id: Name | None = None
     after: Name | None = None
 
@@ -79,6 +88,7 @@ class Invoices:
         return [
             Endpoint("POST", "/v1/invoices/close", FINANCE, self.close, Close),
             Endpoint("GET", "/v1/invoices", FINANCE, self.list, InvoiceQuery),
+            Endpoint("GET", "/v1/invoices/draft", FINANCE, self.drafts, DraftQuery),
             Endpoint("GET", "/v1/invoices/export", FINANCE, self.export_period, PeriodExport),
             Endpoint("GET", "/v1/invoices/{invoice_id}", FINANCE, self.get),
             Endpoint("GET", "/v1/invoices/{invoice_id}/export", FINANCE, self.export, Export),
@@ -95,6 +105,7 @@ class Invoices:
             invoices=report.invoices,
             invoices_made=report.invoices_made,
             total_exact=plain(report.total_exact),
+            tax_exact=plain(report.tax_exact),
             amount_due=two_places(report.amount_due),
             closed_at=utc(report.closed_at),
         )
@@ -107,6 +118,14 @@ class Invoices:
         )
         more = found[-1].number if len(found) == PAGE else None
         return json_answer(200, InvoiceList([invoice_head(invoice) for invoice in found], more))
+
+    async def drafts(self, call: Call, asked: DraftQuery) -> Answer:
+        """A month that is not closed, as it stands now: up to 1,000 merchants at a time, by id."""
+        found = await self._invoices.drafts(
+            asked.period, merchant_id=asked.merchant_id, tie=call.caller.merchants, after=asked.after or ""
+        )
+        more = found[-1].buyer.merchant_id if len(found) == PAGE else None
+        return json_answer(200, InvoiceList([draft_head(draft) for draft in found], more))
 
     async def get(self, call: Call, asked: Nothing) -> Answer:
         """One invoice with its lines; the details are in its exports."""

@@ -11,6 +11,7 @@ from vnum.cli.migrate import migrate
 from vnum.cli.pool import pool
 from vnum.cli.replay import replay, sample
 from vnum.cli.serve import serve
+from vnum.cli.tariffs import tariff
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (serve, replay, sample, hosts, pool, invoice, keys, clock, doctor, migrate):
+for command in (serve, replay, sample, hosts, pool, invoice, tariff, keys, clock, doctor, migrate):
     main.add_command(command)

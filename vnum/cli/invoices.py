@@ -4,10 +4,14 @@ from pathlib import Path
 
 import click
 from rich.progress import Progress
+from rich.table import Table
 
 from vnum.cli.session import command, console, engine
-from vnum.finance import OneInvoice, Period, plain
+from vnum.finance import RENTAL_KINDS, Kind, OneInvoice, Period, plain, two_places
 from vnum.service.invoices import Format
+
+DAYS = RENTAL_KINDS
+TALK = frozenset({Kind.CALL, Kind.FREE_MINUTES})
 
 
 @click.group()
@@ -32,6 +36,26 @@ async def close_(period: str, merchant_id: str | None) -> None:
         f"{report.period}: {report.invoices} invoices of {report.merchants} merchants, "
         f"{report.invoices_made} made now: {plain(report.total_exact)} CNY exact, {plain(report.amount_due)} CNY due"
     )
+
+
+@invoice.command()
+@click.option("--period", required=True, help="The month, as in 2026-11.")
+@click.option("--merchant", "merchant_id", help="One merchant; without it, the first 1,000.")
+@command
+async def draft(period: str, merchant_id: str | None) -> None:
+    """What the invoices of a month that is not closed would say now."""
+    Period.parse(period)
+    async with engine() as opened:
+        with console.status("summing"):
+            found = await opened.invoices.drafts(period, merchant_id=merchant_id)
+    table = Table(title=f"{period}, not closed")
+    for column in ("merchant", "rental days", "call units", "exact", "tax added", "carried in", "due if closed now"):
+        table.add_column(column, justify="left" if column == "merchant" else "right")
+    for one in found:
+        days, units = (sum(line.quantity for line in one.lines if line.kind in kinds) for kinds in (DAYS, TALK))
+        money = (one.total_exact, one.tax_exact, one.carried_in)
+        table.add_row(one.buyer.merchant_id, f"{days:,}", f"{units:,}", *map(plain, money), two_places(one.amount_due))
+    console.print(table)
 
 
 @invoice.command()

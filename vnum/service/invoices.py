@@ -1,18 +1,21 @@
 """Invoices: close a month, look at what was closed, and export it. A tied key sees its merchants' only."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import assert_never
 
 from vnum.finance import (
     CloseReport,
+    Draft,
     Invoice,
     InvoiceNotFound,
     OfPeriod,
     OneInvoice,
     Period,
     close,
+    draft,
     export_csv,
     export_json,
     get_invoice,
@@ -20,7 +23,7 @@ from vnum.finance import (
     require_closed,
 )
 from vnum.model.refusals import Code, Refused
-from vnum.service.clock import Clock, read
+from vnum.service.clock import Clock, peek, read
 from vnum.store.database import Database
 
 PAGE = 1_000
@@ -63,6 +66,19 @@ class Invoices:
                 issuer=self._issuer,
             )
 
+    async def drafts(
+        self, period: str, *, merchant_id: str | None = None, tie: Tie = None, after: str = ""
+    ) -> list[Draft]:
+        """The running month as it stands, or one that waits for its close; up to 1,000 behind the merchant `after`.
+
+        Raises Refused (overloaded), BillingRefusal: it reads as much as a close.
+        """
+        month = Period.parse(period)
+        async with self._one_of_few():
+            now = await peek(self._clock, self._database)
+            merchants = _seen(merchant_id, tie)
+            return await draft(self._database, month, now=now, merchant_ids=merchants, after=after, limit=PAGE)
+
     async def page(
         self, *, period: str | None = None, merchant_id: str | None = None, tie: Tie = None, after: str | None = None
     ) -> list[Invoice]:
@@ -93,15 +109,20 @@ class Invoices:
 
         Raises Refused (overloaded), BillingRefusal.
         """
-        if self._exports.locked():
-            raise Refused(Code.OVERLOADED, f"{EXPORTS} exports run already; try again when one is done")
-        async with self._exports:
+        async with self._one_of_few():
             pieces = self._pieces(selection, form)
             try:
                 async for piece in pieces:
                     yield piece
             finally:
                 await pieces.aclose()
+
+    @asynccontextmanager
+    async def _one_of_few(self) -> AsyncIterator[None]:
+        if self._exports.locked():
+            raise Refused(Code.OVERLOADED, f"{EXPORTS} exports run already; try again when one is done")
+        async with self._exports:
+            yield
 
     def _pieces(self, selection: Selection, form: Format) -> AsyncGenerator[bytes, None]:
         match form:

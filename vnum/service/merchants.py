@@ -8,12 +8,12 @@ from typing import Annotated
 import msgspec
 from asyncpg import Record
 
-from vnum.finance import BEGINNING, DEFAULT_TARIFF, Assignment, TariffId
+from vnum.finance import BEGINNING, DEFAULT_TARIFF, Assignment, TariffId, assign
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
 from vnum.service.orders import Name, Text
-from vnum.service.tariffs import Instant, Tariffs, assign_or_refuse
+from vnum.service.tariffs import Instant, Tariffs
 from vnum.store import merchants as stored
 from vnum.store.database import Connection, Database
 
@@ -41,8 +41,8 @@ class NewMerchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class MerchantChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is left out stays as it is. tariff_id holds from tariff_from on; without it at once, or from the next
-    midnight (Asia/Shanghai) on for a merchant who has any usage."""
+    """What is left out stays as it is. tariff_id holds from tariff_from on; without it this month, or from
+    the next midnight (Asia/Shanghai) on for a merchant who has any usage."""
 
     merchant_id: Name | None = None
     name: Annotated[Text, msgspec.Meta(min_length=1)] | None = None
@@ -76,7 +76,7 @@ class Merchants:
         self._clock = clock
 
     async def add(self, new: NewMerchant, author: str = "") -> Merchant:
-        """Raises Refused: merchant_exists, tariff_not_found, invalid_phone."""
+        """Raises Refused: merchant_exists, invalid_phone; BillingRefusal: tariff_not_found."""
         line = _line(new.service_number)
         columns = (new.merchant_id, new.name, new.invoice_title, new.tax_no, line, new.state)
         async with self._database.acquire() as connection, connection.transaction():
@@ -87,7 +87,7 @@ class Merchants:
         return await self._get(new.merchant_id)
 
     async def change(self, merchant_id: str, change: MerchantChange, author: str = "") -> Merchant:
-        """Raises Refused: merchant_not_found, tariff_not_found, invalid_phone, invalid_request; BillingRefusal:
+        """Raises Refused: merchant_not_found, invalid_phone, invalid_request; BillingRefusal: tariff_not_found,
         tariff_invalid."""
         if change.merchant_id not in (None, merchant_id):
             raise Refused(Code.INVALID_REQUEST, "merchant_id can not be changed")
@@ -112,7 +112,7 @@ class Merchants:
         """Of the default there is no need to keep a row."""
         if new.tariff_id != DEFAULT_TARIFF:
             first = Assignment(merchant_id=new.merchant_id, effective_from=BEGINNING, tariff_id=TariffId(new.tariff_id))
-            await assign_or_refuse(connection, first, now=now, author=author, first=True)
+            await assign(connection, first, now=now, author=author, first=True)
 
     async def _next_tariff(self, connection: Connection, merchant_id: str, change: MerchantChange, author: str) -> None:
         if change.tariff_id is None:

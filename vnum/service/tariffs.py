@@ -1,5 +1,6 @@
 """Tariffs: make price lists, look at them, and choose which of them a merchant pays from when on."""
 
+from contextlib import suppress
 from datetime import datetime, time, timedelta
 from typing import Annotated
 
@@ -10,17 +11,20 @@ from vnum.finance import (
     NO_TAX,
     ZONE,
     Assignment,
-    BillingRefusal,
     Increments,
+    Listed,
+    Period,
     RentalPrice,
     TariffBook,
     TariffId,
-    TariffMissing,
+    TariffInvalid,
+    TariffNotFound,
     TariffVersion,
     Tax,
     add_version,
     assign,
     assignments,
+    list_versions,
     load_book,
 )
 from vnum.model.refusals import Code, Refused
@@ -53,6 +57,11 @@ class Tariffs:
         """Every version of every tariff."""
         return await load_book(self._database)
 
+    async def listing(self) -> list[Listed]:
+        """The same with who added them, by tariff, oldest first."""
+        async with self._database.acquire() as connection:
+            return await list_versions(connection)
+
     async def add(self, new: NewTariff, author: str) -> TariffVersion:
         """Raises BillingRefusal (tariff_invalid), with every problem found."""
         version = TariffVersion(
@@ -78,9 +87,9 @@ class Tariffs:
     async def assign(
         self, merchant_id: str, tariff_id: str, effective_from: datetime | None, author: str
     ) -> Assignment:
-        """From an instant on; None = at once, or from the next midnight on if he has any usage.
+        """From an instant on; None = from this month on, or from the next midnight on if he has any usage.
 
-        Raises Refused (merchant_not_found, tariff_not_found), BillingRefusal (tariff_invalid).
+        Raises Refused (merchant_not_found), BillingRefusal (tariff_not_found, tariff_invalid).
         """
         await self._check_merchant(merchant_id)
         async with self._database.acquire() as connection:
@@ -93,11 +102,9 @@ class Tariffs:
         now = await peek(self._clock, self._database)
         if effective_from is not None:
             return await _assign(connection, merchant_id, tariff_id, effective_from, now, author)
-        try:
-            return await _assign(connection, merchant_id, tariff_id, now, now, author)
-        except BillingRefusal as refusal:
-            if refusal.code != "tariff_invalid":
-                raise
+        for soonest in (Period.of(now).starts_at, now):
+            with suppress(TariffInvalid, TariffNotFound):
+                return await _assign(connection, merchant_id, tariff_id, soonest, now, author)
         return await _assign(connection, merchant_id, tariff_id, next_midnight(now + LEAD), now, author)
 
     async def _check_merchant(self, merchant_id: str) -> None:
@@ -109,18 +116,8 @@ async def _assign(
     connection: Connection, merchant_id: str, tariff_id: str, effective_from: datetime, now: datetime, author: str
 ) -> Assignment:
     new = Assignment(merchant_id=merchant_id, effective_from=effective_from, tariff_id=TariffId(tariff_id))
-    await assign_or_refuse(connection, new, now=now, author=author)
+    await assign(connection, new, now=now, author=author)
     return new
-
-
-async def assign_or_refuse(
-    connection: Connection, new: Assignment, *, now: datetime, author: str, first: bool = False
-) -> None:
-    """Raises Refused (tariff_not_found), BillingRefusal (tariff_invalid)."""
-    try:
-        await assign(connection, new, now=now, author=author, first=first)
-    except TariffMissing as refusal:
-        raise Refused(Code.TARIFF_NOT_FOUND, refusal.message) from refusal
 
 
 def next_midnight(instant: datetime) -> datetime:
