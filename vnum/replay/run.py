@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from vnum.engine import Engine, Parts, open_engine
-from vnum.finance import Invoice, Item, OfPeriod, Period, close, export_csv, invoices_of
+from vnum.finance import Invoice, Item, Kind, OfPeriod, Period, close, export_csv, invoices_of
 from vnum.model.orders import OrderStatus
 from vnum.replay.audit import audit
 from vnum.replay.files import (
@@ -260,7 +260,7 @@ class _Run:
                 self.summary.rental_days += line.quantity
                 self.summary.rental_cost += line.amount
             else:
-                self.summary.call_minutes += line.quantity
+                self.summary.call_minutes += line.quantity if line.kind is Kind.CALL else 0
                 self.summary.call_cost += line.amount
 
     def _span(self, outcome: Bound) -> None:
