@@ -9,8 +9,7 @@ import click
 import msgspec
 
 from vnum.cli.session import command, engine
-from vnum.model.refusals import Refused
-from vnum.replay.files import UnusableFile
+from vnum.model.refusals import Refused, UnusableFile
 from vnum.service.hosts import NewHost
 
 COLUMNS = NewHost.__struct_fields__

@@ -15,9 +15,8 @@ from rich.console import Console
 
 from vnum.engine import Engine, Parts, open_engine
 from vnum.finance import BillingRefusal
-from vnum.model.refusals import Refused
+from vnum.model.refusals import Refused, UnusableFile
 from vnum.pool.redis_pool import PoolDown
-from vnum.replay.files import UnusableFile
 from vnum.servers import Endpoints, ServerTrouble, open_servers
 from vnum.service.route import Policy
 from vnum.settings import Settings, SettingsError, read

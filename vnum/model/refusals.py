@@ -76,3 +76,7 @@ class Refused(Exception):
     def __init__(self, code: Code, detail: str, reason: Shortage | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.refusal = Refusal(code=code, detail=detail, reason=reason)
+
+
+class UnusableFile(Exception):
+    """A file that as a whole is not what it should be; the message says what was expected."""

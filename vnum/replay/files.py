@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from vnum.model.refusals import UnusableFile
+
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PARCEL_COLUMNS = ("order_id", "city", "region_id", "accepted_at")
 CALL_COLUMNS = ("call_id", "called_at", "outcome", "wait_seconds", "talk_seconds")
@@ -44,10 +46,6 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     reason: str
     row: str
-
-
-class UnusableFile(Exception):
-    """The file as a whole can not be read."""
 
 
 T = TypeVar("T")

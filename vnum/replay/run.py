@@ -14,12 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from vnum.engine import Engine, Parts, open_engine
 from vnum.finance import Invoice, Item, Kind, OfPeriod, Period, close, export_csv, invoices_of
 from vnum.model.orders import OrderStatus
+from vnum.model.refusals import UnusableFile
 from vnum.replay.audit import audit
 from vnum.replay.files import (
     Call,
     Parcel,
     Rejected,
-    UnusableFile,
     read_calls,
     read_parcels,
     write_rejected,
