@@ -11,7 +11,7 @@ from billing.draft import draft
 from billing.drain import drain
 from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, TariffInvalid, TariffNotFound
 from billing.errors import Code as BillingCode
-from billing.export import draft_head, export_csv, export_json, invoice_head
+from billing.export import draft_head, export_csv, export_json, harmless, invoice_head
 from billing.invoice import RENTAL_KINDS, Draft, Invoice, Item, Kind
 from billing.invoices import get_invoice, list_invoices, require_closed
 from billing.migrate import Migration
@@ -70,6 +70,7 @@ __all__ = [
     "export_csv",
     "export_json",
     "get_invoice",
+    "harmless",
     "invoice_head",
     "invoices_of",
     "list_invoices",

@@ -160,9 +160,8 @@ def _expected(form: Form | None) -> str:
     for known in Form if form is None else [form]:
         columns = FORMATS[known]
         if columns.positions:
-            told.append(
-                f"{known}: no line of names, {len(columns.positions)} cells a line, the last two uniqueid and userfield (loguniqueid, loguserfield)"
-            )
+            many = len(columns.positions)
+            told.append(f"{known}: no names, {many} cells a line, loguniqueid and loguserfield switched on")
         else:
             told.append(f"{known}: {', '.join(columns.required)}")
     return f"expected is a CSV file with the columns of {' | '.join(told)}"

@@ -1,0 +1,116 @@
+"""`vnum records`: call records out of a carrier's file."""
+
+import csv
+import os
+import sys
+from collections import Counter
+from contextlib import aclosing
+from decimal import Decimal
+from pathlib import Path
+from typing import IO
+
+import click
+from rich.table import Table
+
+from vnum.cli.call_files import call_file, file_options, pieces
+from vnum.cli.session import command, console, engine
+from vnum.finance import harmless, plain
+from vnum.service.imports import Imported, import_calls
+from vnum.service.records import Status
+
+NOT_ALL = 3
+REJECTED_COLUMNS = ("line", "code", "detail", "row")
+
+
+@click.group()
+def records() -> None:
+    """Call records."""
+
+
+@records.command("import")
+@file_options
+@click.option("--rejected", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.rejected.csv")
+@command
+async def import_(file: Path, form: str | None, zone: str | None, encoding: str, rejected: Path | None) -> None:
+    """Charge the calls of a carrier's file, each once: the same file again changes nothing.
+
+    Rows that were not taken go to a file of their own, with their line and the reason; it holds phones as the input
+    does, so only you may read it. Exit code 3 if there are such rows.
+    """
+    calls = call_file(form, zone, encoding)
+    aside = rejected or file.with_name(f"{file.name}.rejected.csv")
+    if aside.exists() and aside.samefile(file):
+        raise click.BadParameter("that is FILE itself", param_hint="--rejected")
+    count = _Count()
+    async with engine() as opened:
+        with _Aside(aside) as kept:
+            async with aclosing(import_calls(opened.records, calls, pieces(file))) as batches:  # type: ignore[type-var]
+                async for batch in batches:
+                    for one in batch:
+                        count.add(one)
+                        kept.add(one)
+    console.print(count.table(f"{file.name}: {calls.rows:,} rows ({calls.form})"))
+    if kept.rows:
+        click.echo(f"{kept.rows} rows not taken: {aside}; it holds phones, only you may read it")
+        sys.exit(NOT_ALL)
+
+
+class _Count:
+    """What became of the rows."""
+
+    def __init__(self) -> None:
+        self.rows: Counter[str] = Counter()
+        self.minutes = 0
+        self.cost = Decimal(0)
+
+    def add(self, one: Imported) -> None:
+        said = one.reported
+        self.rows[f"{said.status} ({said.code})" if said.status is Status.REJECTED else str(said.status)] += 1
+        if said.status is Status.RATED:
+            self.minutes += said.minutes or 0
+            self.cost += said.cost or 0
+
+    def table(self, title: str) -> Table:
+        table = Table(title=title, show_header=False)
+        for status in (Status.RATED, Status.DUPLICATE, Status.CONFLICT):
+            table.add_row(str(status), f"{self.rows.pop(status, 0):,}")
+        for reason, rows in sorted(self.rows.items()):
+            table.add_row(reason, f"{rows:,}", style="red")
+        table.add_section()
+        table.add_row("minutes charged now", f"{self.minutes:,}")
+        table.add_row("CNY charged now", plain(self.cost))
+        return table
+
+
+class _Aside:
+    """The file of rows that were not taken: made with the first of them, for the owner's eyes only. One of an earlier
+    import is emptied, so that it never speaks of this one."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows = 0
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "_Aside":
+        if self._path.exists():
+            self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, one: Imported) -> None:
+        said = one.reported
+        if said.status in (Status.RATED, Status.DUPLICATE):
+            return
+        self.rows += 1
+        file = self._file or self._open()
+        csv.writer(file).writerow((one.row.line, said.code, said.detail, harmless(one.row.text)))
+
+    def _open(self) -> IO[str]:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.fchmod(descriptor, 0o600)
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="")
+        csv.writer(self._file).writerow(REJECTED_COLUMNS)
+        return self._file
