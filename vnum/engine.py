@@ -22,6 +22,7 @@ from vnum.service.keys import ApiKeys
 from vnum.service.labels import Labels
 from vnum.service.lifetime import Lifetime
 from vnum.service.merchants import Merchants
+from vnum.service.reconcile import Reconciler
 from vnum.service.records import Records
 from vnum.service.registry import Registry
 from vnum.service.reviews import Reviews
@@ -71,6 +72,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     labels: Labels
     routes: Routes
     records: Records
+    reconciler: Reconciler
     hosts: Hosts
     merchants: Merchants
     tariffs: Tariffs
@@ -157,6 +159,7 @@ def assemble(
         labels=Labels(database, vault, binder, clock, cells),
         routes=Routes(database, notes, vault, registry, clock, cells, parts.policy),
         records=Records(database, vault, registry, clock, cells),
+        reconciler=Reconciler(database, vault, registry, cells),
         hosts=Hosts(database, registry, clock, cells),
         merchants=Merchants(database, tariffs, clock),
         tariffs=tariffs,

@@ -191,3 +191,62 @@ def test_files_and_options_that_will_not_do(
     assert result.exit_code == code, result.output
     assert words in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_file_that_agrees_and_one_that_does_not(desk: Desk) -> None:
+    file = desk.file(desk.call("a"), desk.call("b", 30), desk.call("c", 0))
+    assert desk.run("records", "import", file).exit_code == 0
+    agrees = desk.run("reconcile", file)
+    assert agrees.exit_code == 0, agrees.output
+    assert "3 rows (plain)" in agrees.output
+    out = desk.folder / "diff.csv"
+    other = desk.file(desk.call("a"), desk.call("b", 130), desk.call("z"), name="other.csv")
+    differs = desk.run("reconcile", other, "--out", out)
+    assert differs.exit_code == 1, differs.output
+    for words in ("missing_here", "different_seconds", "the carrier's own fee (3 calls)", "0.09"):
+        assert words in differs.output
+    found = {row["call_id"]: row for row in rejected(out)}
+    assert {call_id: row["kinds"] for call_id, row in found.items()} == {
+        "b": "different_seconds",
+        "c": "missing_there",
+        "z": "missing_here",
+    }
+    assert (found["b"]["our_cost"], found["b"]["their_cost_at_our_rates"], found["b"]["their_fee"]) == (
+        "0.02",
+        "0.06",
+        "0.03",
+    )
+    assert CALLER not in out.read_text() + differs.output
+    assert not list(desk.folder.glob("*.part"))
+    assert desk.run("reconcile", other, "--tolerance-s", "100", "--format", "plain").exit_code == 1
+    near = desk.file(desk.call("a", 62), desk.call("b", 30), desk.call("c", 1), name="near.csv")
+    assert desk.run("reconcile", near, "--tolerance-s", "1").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["absent.csv"], "does not exist"),
+        (["odd.csv"], "of no format"),
+        (["odd.csv", "--period", "2026-13"], "YYYY-MM"),
+        (["odd.csv", "--from", "2026-10-01T00:00:00Z"], "give a period, or from and to"),
+        (["odd.csv", "--from", "2026-10-01", "--to", "2026-11-01"], "with its offset"),
+        (["odd.csv", "--from", "x", "--to", "y"], "with its offset"),
+        (["odd.csv", "--tolerance-s", "-1"], "-1 is not in the range"),
+        (["odd.csv", "--zone", "Mars"], "no such zone"),
+        (["empty.csv"], "the file is empty"),
+        (["names.csv", "--carrier", "nobody"], "no host is registered with that carrier"),
+        (["names.csv", "--out", "absent/diff.csv"], "No such file"),
+    ],
+)
+def test_reconcile_says_by_its_exit_code_that_nothing_was_compared(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    (desk.folder / "odd.csv").write_text("name,age\n1,2\n")
+    (desk.folder / "empty.csv").write_text("")
+    desk.file(name="names.csv")
+    result = desk.run("reconcile", *arguments)
+    assert result.exit_code == 2, result.output
+    assert words in result.output
+    assert "Traceback" not in result.output

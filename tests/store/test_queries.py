@@ -10,10 +10,15 @@ from vnum.store.queries import nouns, queries
 
 ALL = [(noun, name) for noun in nouns() for name in queries(noun)]
 
+TEMPORARY = {"reconcile": ("stage", "pair")}
+"""What makes the tables of a session that the other statements of a file use."""
+
 
 @pytest.mark.parametrize(("noun", "name"), ALL, ids=[f"{noun}.{name}" for noun, name in ALL])
 async def test_the_statement_can_be_prepared(bare_world: World, noun: str, name: str) -> None:
-    async with bare_world.engine.database.acquire() as connection:
+    async with bare_world.engine.database.acquire() as connection, connection.transaction():
+        for needed in TEMPORARY.get(noun, ()):
+            await connection.execute(queries(noun)[needed])
         try:
             await connection.prepare(queries(noun)[name])
         except asyncpg.PostgresError as error:

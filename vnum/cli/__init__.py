@@ -9,6 +9,7 @@ from vnum.cli.invoices import invoice
 from vnum.cli.keys import keys
 from vnum.cli.migrate import migrate
 from vnum.cli.pool import pool
+from vnum.cli.reconcile import reconcile
 from vnum.cli.records import records
 from vnum.cli.replay import replay, sample
 from vnum.cli.serve import serve
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (serve, replay, sample, hosts, pool, records, invoice, tariff, keys, clock, doctor, migrate):
+for command in (serve, replay, sample, hosts, pool, records, reconcile, invoice, tariff, keys, clock, doctor, migrate):
     main.add_command(command)

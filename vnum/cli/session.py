@@ -42,18 +42,32 @@ TROUBLES = (
 
 def command(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
     """Runs an async command on uvloop; expected troubles end it with a line and exit code 1."""
+    return _run(function, 1)
 
+
+def judging_command(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    """The same, for a command whose exit code 1 is an answer: troubles end it with 2."""
+    return _run(function, 2)
+
+
+def _run(function: Callable[P, Coroutine[Any, Any, R]], exit_code: int) -> Callable[P, R]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return uvloop.run(function(*args, **kwargs))
         except TROUBLES as trouble:
-            raise click.ClickException(str(trouble)) from trouble
+            raise _Told(str(trouble), exit_code) from trouble
         except OSError as trouble:
             where = f"{trouble.filename}: " if trouble.filename else ""
-            raise click.ClickException(f"{where}{trouble.strerror or trouble}") from trouble
+            raise _Told(f"{where}{trouble.strerror or trouble}", exit_code) from trouble
 
     return run
+
+
+class _Told(click.ClickException):
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
 
 
 def set_up_logs(level: str) -> None:

@@ -54,7 +54,7 @@ async def import_calls(records: Records, file: CallFile, pieces: AsyncIterator[b
 
 
 async def _report(records: Records, rows: list[Row]) -> list[Imported]:
-    read = [_record(row) for row in rows]
+    read = [record_of(row) for row in rows]
     reported = iter(await records.report([one for one in read if isinstance(one, CallRecord)]))
     return [
         Imported(row=row, reported=next(reported) if isinstance(one, CallRecord) else one)
@@ -62,7 +62,8 @@ async def _report(records: Records, rows: list[Row]) -> list[Imported]:
     ]
 
 
-def _record(row: Row) -> CallRecord | Reported:
+def record_of(row: Row) -> CallRecord | Reported:
+    """The record to report, or why there is none."""
     if row.call is None:
         return _rejected("", row.reason or "")
     try:

@@ -44,6 +44,10 @@ class Registry:
             await self.refresh(force=True)
         return self._hosts.get(number)
 
+    def find(self, written: str) -> Host | None:
+        """The host, as far as this copy knows, however it is written."""
+        return self._hosts.get(written) or self._hosts.get(_digits(written))
+
     def has(self, number: str) -> bool:
         """Whether that is one of our hosts, as far as this copy knows."""
         return number in self._hosts
