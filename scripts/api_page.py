@@ -32,7 +32,7 @@ This page is made from the code by `scripts/api_page.py`.
 
 JSON in snake_case, `Content-Type: application/json`. Times are RFC 3339, answered in UTC; input without an offset is refused. Money is a plain decimal string without trailing zeros, `amount_due` has two places. Errors are `application/problem+json` with a stable `code`, a `detail` for people and, for `no_number_available`, a `reason`. `Authorization: Bearer <key>`; keys come from `vnum keys add` (or `make serve`).
 
-Every POST takes an `Idempotency-Key` (1 to 200 printable characters, kept for 24 hours, scoped by key and path): the same body again gets the kept answer, another body 422 `idempotency_mismatch`.
+Every POST takes an `Idempotency-Key` (1 to 200 printable characters, kept for 24 hours, scoped by key and path): the same body again gets the kept answer, another body 422 `idempotency_mismatch`. Only `POST /v1/reconciliations` takes none: it changes nothing, and its body is a file (`text/csv`, at most 256 MiB; its formats are in `docs/carriers.md`).
 
 Keys of merchants, ISVs and finance may be tied to merchants, a courier's to a carrier; what a tied key may not see is not found.
 
@@ -66,7 +66,7 @@ def _fields(routes: list[Endpoint]) -> Iterator[str]:
     for route in routes:
         if route.takes is Nothing:
             continue
-        where = "query of" if route.method == "GET" else "body of"
+        where = "query of" if route.method == "GET" or route.file else "body of"
         yield f"### {where} `{route.method} {route.path}`\n"
         yield from _table(route.takes)
         if route.path in ITEMS:

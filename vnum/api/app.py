@@ -13,6 +13,7 @@ from vnum.api.auth import ANYONE
 from vnum.api.bindings import Bindings
 from vnum.api.calls import Calls
 from vnum.api.endpoint import Endpoint, WrongMediaType, handler_of
+from vnum.api.files import FileTooLarge
 from vnum.api.health import Health
 from vnum.api.hosts import Hosts
 from vnum.api.idempotency import Repeats
@@ -20,6 +21,7 @@ from vnum.api.invoices import Invoices
 from vnum.api.labels import Labels
 from vnum.api.merchants import Merchants
 from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
+from vnum.api.reconciliations import Reconciliations
 from vnum.api.tariffs import Tariffs
 from vnum.engine import Engine
 
@@ -55,6 +57,7 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Tariffs(engine),
         Hosts(engine),
         Invoices(engine),
+        Reconciliations(engine),
         Health(engine),
     )
     return [endpoint for noun in nouns for endpoint in noun.endpoints()]
@@ -73,7 +76,9 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _problem_of(trouble: Exception) -> Problem:
     if isinstance(trouble, WrongMediaType):
-        return problem(EdgeCode.UNSUPPORTED_MEDIA_TYPE, "send the body as application/json, not compressed")
+        return problem(EdgeCode.UNSUPPORTED_MEDIA_TYPE, f"send the body as {trouble}, not compressed")
+    if isinstance(trouble, FileTooLarge):
+        return problem(EdgeCode.BODY_TOO_LARGE, str(trouble))
     return of_trouble(trouble)
 
 

@@ -15,6 +15,8 @@ from vnum.model.refusals import Code, Refused
 from vnum.service.keys import ApiKeys, Caller, Role
 
 _WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PATCH, hdrs.METH_PUT})
+_JSON: Final = "application/json"
+_FILE: Final = "text/csv"
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -33,22 +35,27 @@ Run = Callable[[Call, Any], Awaitable[Answer | web.StreamResponse]]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """`takes` = the struct of the body (POST, PATCH) or of the query (GET), which `run` is handed."""
+    """`takes` = the struct of the body (POST, PATCH) or of the query (GET), which `run` is handed.
+
+    `file` = the body is a file, which `run` reads piece by piece (`vnum.api.files`), and `takes` is of the query. Such
+    a POST changes nothing, so it needs no Idempotency-Key.
+    """
 
     method: str
     path: str
     roles: frozenset[Role]
     run: Run
     takes: type[msgspec.Struct] = Nothing
+    file: bool = False
 
 
 class WrongMediaType(Exception):
-    """A body that says it is something else than plain JSON."""
+    """A body that says it is something else than it has to be."""
 
 
 def handler_of(endpoint: Endpoint, keys: ApiKeys, repeats: Repeats) -> Callable[[web.Request], Awaitable[Any]]:
     """What aiohttp calls."""
-    if endpoint.method not in _WITH_BODY:
+    if endpoint.file or endpoint.method not in _WITH_BODY:
         return _reading(endpoint, keys)
     decoder = msgspec.json.Decoder(endpoint.takes)
     takes_key = endpoint.method == hdrs.METH_POST
@@ -82,6 +89,8 @@ async def _decode_and_run(endpoint: Endpoint, decoder: "msgspec.json.Decoder[Any
 def _reading(endpoint: Endpoint, keys: ApiKeys) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = await caller_of(keys, request, endpoint.roles) if endpoint.roles else NOBODY
+        if endpoint.file:
+            _check_media_type(request, _FILE)
         asked = read_query(_only_once(request), endpoint.takes)
         answer = await endpoint.run(Call(request, caller), asked)
         return response_of(answer) if isinstance(answer, Answer) else answer
@@ -89,13 +98,14 @@ def _reading(endpoint: Endpoint, keys: ApiKeys) -> Callable[[web.Request], Await
     return handle
 
 
-def _check_media_type(request: web.Request) -> None:
-    """A body without a type is taken for JSON; one of another type, or packed, is refused. Raises WrongMediaType."""
+def _check_media_type(request: web.Request, wanted: str = _JSON) -> None:
+    """A body without a type is taken for what is wanted; one of another type, or packed, is refused.
+
+    Raises WrongMediaType.
+    """
     headers = request.headers
-    if (
-        hdrs.CONTENT_TYPE in headers and request.content_type != "application/json"
-    ) or hdrs.CONTENT_ENCODING in headers:
-        raise WrongMediaType
+    if (hdrs.CONTENT_TYPE in headers and request.content_type != wanted) or hdrs.CONTENT_ENCODING in headers:
+        raise WrongMediaType(wanted)
 
 
 def _only_once(request: web.Request) -> dict[str, str]:

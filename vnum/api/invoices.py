@@ -1,31 +1,24 @@
 """Invoices: close a month, look at its invoices, and take them home as files."""
 
-import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
-import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import FINANCE
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint
+from vnum.api.files import send_file
 from vnum.engine import Engine
 from vnum.finance import InvoiceNotFound, OneInvoice, draft_head, invoice_head, plain, two_places
 from vnum.model.refusals import Code, Refused
 from vnum.service.invoices import PAGE, Format, Selection
 from vnum.service.orders import Name
 
-log = structlog.get_logger()
-
 Month = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)", description="A month, as 2026-10")]
-
-READER_S: Final = 60.0
-"""How long a reader may take for one piece of a file."""
 
 _TYPES: Final = {Format.CSV: "text/csv; charset=utf-8", Format.JSON: "application/json"}
 
@@ -142,30 +135,9 @@ class Invoices:
         return await self._send(call, selection, asked.format, f"invoices-{asked.period}")
 
     async def _send(self, call: Call, selection: Selection, form: Format, name: str) -> web.StreamResponse:
-        """The head goes out with the first piece, so that what is wrong from the start is a problem, not a file."""
+        """Raises Refused (overloaded), BillingRefusal."""
         async with aclosing(self._invoices.export(selection, form)) as pieces:
-            first = await anext(pieces, b"")
-            response = web.StreamResponse()
-            response.headers[hdrs.CONTENT_TYPE] = _TYPES[form]
-            response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}.{form}"'
-            await response.prepare(call.request)
-            try:
-                await _write(response, first, pieces)
-            except Exception as trouble:
-                log.warning("export_broken_off", trouble=type(trouble).__name__)
-                if call.request.transport is not None:
-                    call.request.transport.abort()  # without its end, nobody takes the file for whole
-            return response
-
-
-async def _write(response: web.StreamResponse, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
-    """Raises TimeoutError when the reader stops: it holds a connection to PostgreSQL and a snapshot meanwhile."""
-    async with asyncio.timeout(READER_S):
-        await response.write(first)
-    async for piece in rest:
-        async with asyncio.timeout(READER_S):
-            await response.write(piece)
-    await response.write_eof()
+            return await send_file(call, pieces, _TYPES[form], f"{name}.{form}")
 
 
 def _number(call: Call) -> str:

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from vnum.finance import BillingRefusal
-from vnum.model.refusals import Code, Refusal, Refused, Shortage
+from vnum.model.refusals import Code, Refusal, Refused, Shortage, UnusableFile
 from vnum.service.group import Interrupted
 from vnum.store.database import is_away, is_data_error
 
@@ -69,6 +69,7 @@ STATUS: Final[dict[str, int]] = {
     Code.IDEMPOTENCY_MISMATCH: 422,
     Code.RELEASE_BEFORE_ANSWER: 422,
     Code.TIME_IN_FUTURE: 422,
+    Code.UNUSABLE_FILE: 422,
     Code.CLOSE_BLOCKED: 503,
     Code.CLOCK_JUMP: 503,
     Code.OUTCOME_UNKNOWN: 503,
@@ -135,6 +136,8 @@ def of_trouble(trouble: Exception) -> Problem:
         return of_refusal(trouble.refusal)
     if isinstance(trouble, BillingRefusal):
         return problem(_BILLING_NAMES.get(trouble.code, trouble.code), trouble.message)
+    if isinstance(trouble, UnusableFile):
+        return problem(Code.UNUSABLE_FILE, str(trouble))
     if isinstance(trouble, web.HTTPException) and trouble.status in _HTTP:
         return problem(*_HTTP[trouble.status])
     if isinstance(trouble, web.RequestPayloadError):

@@ -10,7 +10,7 @@ import msgspec
 from vnum.carrier.alibaba import ALIBABA
 from vnum.carrier.asterisk import ASTERISK
 from vnum.carrier.huawei import HUAWEI
-from vnum.carrier.lines import ENCODINGS, Line, Lines, cells_of
+from vnum.carrier.lines import Encoding, Line, Lines, cells_of
 from vnum.carrier.plain import PLAIN
 from vnum.carrier.rows import BadRow, CarrierCall, CarrierFormat, column_key
 from vnum.model.refusals import UnusableFile
@@ -55,7 +55,7 @@ class CallFile:
     `form` None = told by the line of names. `zone` = of times without an offset, in place of the vendor's own.
     """
 
-    def __init__(self, form: Form | None = None, zone: ZoneInfo | None = None, encoding: str = ENCODINGS[0]) -> None:
+    def __init__(self, form: Form | None = None, zone: ZoneInfo | None = None, encoding: str = Encoding.UTF_8) -> None:
         self.form = form
         self.rows = 0
         self._zone = zone

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -12,7 +13,13 @@ MOST_BYTES: Final = 64 * 1024
 """Of a line; what is longer is skipped to its end."""
 
 _SHOWN: Final = 1_000
-ENCODINGS: Final = ("utf-8", "gb18030")
+
+
+class Encoding(StrEnum):
+    """With or without a byte order mark. GB18030 holds GBK and GB2312."""
+
+    UTF_8 = "utf-8"
+    GB18030 = "gb18030"
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -31,7 +38,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
         try:
             return self.raw.decode(encoding)
         except UnicodeDecodeError as error:
-            other = next(name for name in ENCODINGS if name != encoding)
+            other = next(name for name in Encoding if name != encoding)
             raise BadRow(f"byte {error.start + 1} of the line is not {encoding}; is the file {other}?") from None
 
     def shown(self, encoding: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vnum.carrier import ENCODINGS, CallFile, Form, zone_named
+from vnum.carrier import CallFile, Encoding, Form, zone_named
 from vnum.cli.session import console
 
 PIECE = 256 * 1024
@@ -18,7 +18,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 def file_options(function: F) -> F:
     """FILE --format --zone --encoding."""
     for option in (
-        click.option("--encoding", type=click.Choice(ENCODINGS), default=ENCODINGS[0], show_default=True),
+        click.option(
+            "--encoding",
+            type=click.Choice([encoding.value for encoding in Encoding]),
+            default=Encoding.UTF_8.value,
+            show_default=True,
+        ),
         click.option("--zone", help="Zone of times without an offset, as Asia/Shanghai; else the vendor's own."),
         click.option(
             "--format", "form", type=click.Choice([form.value for form in Form]), help="Else told by the file."

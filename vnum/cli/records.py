@@ -4,6 +4,7 @@ import csv
 import os
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
@@ -44,15 +45,20 @@ async def import_(file: Path, form: str | None, zone: str | None, encoding: str,
     count = _Count()
     async with engine() as opened:
         with _Aside(aside) as kept:
-            async with aclosing(import_calls(opened.records, calls, pieces(file))) as batches:  # type: ignore[type-var]
-                async for batch in batches:
-                    for one in batch:
-                        count.add(one)
-                        kept.add(one)
+            async with aclosing(import_calls(opened.records, calls, pieces(file))) as batches:
+                async for one in _each(batches):
+                    count.add(one)
+                    kept.add(one)
     console.print(count.table(f"{file.name}: {calls.rows:,} rows ({calls.form})"))
     if kept.rows:
         click.echo(f"{kept.rows} rows not taken: {aside}; it holds phones, only you may read it")
         sys.exit(NOT_ALL)
+
+
+async def _each(batches: AsyncIterator[list[Imported]]) -> AsyncIterator[Imported]:
+    async for batch in batches:
+        for one in batch:
+            yield one
 
 
 class _Count:

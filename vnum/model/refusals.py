@@ -46,6 +46,7 @@ class Code(StrEnum):
     RELEASE_BEFORE_ANSWER = "release_before_answer"
     TIME_IN_FUTURE = "time_in_future"
     RECORD_CONFLICT = "record_conflict"
+    UNUSABLE_FILE = "unusable_file"
     CALLER_LOCKED_OUT = "caller_locked_out"
     TOO_MANY_TRIES = "too_many_tries"
 

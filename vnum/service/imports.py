@@ -1,6 +1,6 @@
 """Call records out of carriers' files: read in batches, and reported as a switch would report them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 
@@ -44,7 +44,9 @@ async def batches(file: CallFile, pieces: AsyncIterator[bytes]) -> AsyncIterator
         yield batch
 
 
-async def import_calls(records: Records, file: CallFile, pieces: AsyncIterator[bytes]) -> AsyncIterator[list[Imported]]:
+async def import_calls(
+    records: Records, file: CallFile, pieces: AsyncIterator[bytes]
+) -> AsyncGenerator[list[Imported], None]:
     """A result a row, in order; what a batch says is committed. The same file again: all duplicates.
 
     Raises UnusableFile; what was imported until then stays so.

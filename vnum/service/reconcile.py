@@ -6,7 +6,7 @@ there in one statement. Only calls that need a price of their own (our price for
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -79,7 +79,7 @@ class Reconciliation:
         self.report = report
         self._session = opened
 
-    async def differences(self) -> AsyncIterator[Difference]:
+    async def differences(self) -> AsyncGenerator[Difference, None]:
         """Every call on which the two do not agree, and rows of the file that are none, by date."""
         after = 0
         while page := await self._session.differences(after):

@@ -1,0 +1,132 @@
+"""Reconciliations: a carrier's call file against our calls. The file is the body; nothing is changed by it."""
+
+from contextlib import aclosing
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+
+from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.auth import FINANCE
+from vnum.api.endpoint import Call, Endpoint
+from vnum.api.files import received, send_file
+from vnum.api.invoices import Month
+from vnum.carrier import CallFile, Encoding, Form, zone_named
+from vnum.engine import Engine
+from vnum.finance import plain
+from vnum.model.refusals import Code, Refused
+from vnum.service.differences import Ours, Theirs, cells, csv_pieces
+from vnum.service.orders import Name
+from vnum.service.reconcile import MOST_TOLERANCE_S, Reconciliation, Terms
+from vnum.service.records import Instant
+
+SHOWN: Final = 1_000
+"""Differences in a JSON answer."""
+
+
+class Output(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+
+
+class ReconciliationQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """format left out = told by the file. zone = of times without an offset, in place of the vendor's own. period, or
+    from and to, or none = what the file reaches over. carrier left out = those of the hosts in the file."""
+
+    format: Form | None = None
+    zone: Name | None = None
+    encoding: Encoding = Encoding.UTF_8
+    period: Month | None = None
+    from_: Instant | None = msgspec.field(name="from", default=None)
+    to: Instant | None = None
+    tolerance_s: Annotated[int, msgspec.Meta(ge=0, le=MOST_TOLERANCE_S)] = 0
+    carrier: Name | None = None
+    output: Output = Output.JSON
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """`more` = there are more differences than the 1,000 listed: take them as CSV."""
+
+    format: str
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    rows: int
+    outside: int
+    callers_not_compared: int
+    matched: int
+    counts: dict[str, int]
+    ours: dict[str, object]
+    theirs: dict[str, object]
+    differences: list[dict[str, object]]
+    more: bool
+
+
+class Reconciliations:
+    def __init__(self, engine: Engine) -> None:
+        self._reconciler = engine.reconciler
+
+    def endpoints(self) -> list[Endpoint]:
+        return [Endpoint("POST", "/v1/reconciliations", FINANCE, self.reconcile, ReconciliationQuery, file=True)]
+
+    async def reconcile(self, call: Call, asked: ReconciliationQuery) -> Answer | web.StreamResponse:
+        """Compares a carrier's call file (the body, text/csv) with our calls; changes nothing."""
+        if call.caller.merchants is not None:
+            raise Refused(Code.FORBIDDEN, "a key that is tied to merchants may not see all calls of a carrier")
+        terms = Terms.of(
+            period=asked.period,
+            from_at=asked.from_,
+            to_at=asked.to,
+            tolerance_s=asked.tolerance_s,
+            carrier=asked.carrier,
+        )
+        file = _file(asked)
+        async with aclosing(received(call)) as pieces, self._reconciler.run(file, pieces, terms) as found:
+            if asked.output is Output.JSON:
+                return json_answer(200, await _answered(found))
+            async with aclosing(csv_pieces(found.differences())) as lines:
+                return await send_file(call, lines, "text/csv; charset=utf-8", "differences.csv")
+
+
+def _file(asked: ReconciliationQuery) -> CallFile:
+    """Raises Refused (invalid_request)."""
+    try:
+        zone = None if asked.zone is None else zone_named(asked.zone)
+    except ValueError as error:
+        raise Refused(Code.INVALID_REQUEST, f"zone: {error}") from None
+    return CallFile(asked.format, zone, asked.encoding)
+
+
+async def _answered(found: Reconciliation) -> Answered:
+    report = found.report
+    listed: list[dict[str, object]] = []
+    more = False
+    async with aclosing(found.differences()) as differences:
+        async for difference in differences:
+            if more := len(listed) == SHOWN:
+                break
+            listed.append({name: value for name, value in cells(difference).items() if value is not None})
+    return Answered(
+        format=report.form,
+        from_=utc(report.from_at),
+        to=utc(report.to_at),
+        rows=report.rows,
+        outside=report.outside,
+        callers_not_compared=report.callers_not_compared,
+        matched=report.matched,
+        counts=report.counts,
+        ours=_side(report.ours),
+        theirs=_side(report.theirs),
+        differences=listed,
+        more=more,
+    )
+
+
+def _side(side: Ours | Theirs) -> dict[str, object]:
+    """Money as plain decimal strings."""
+    return {
+        name: plain(value) if isinstance(value, Decimal) else value
+        for name, value in msgspec.structs.asdict(side).items()
+    }
