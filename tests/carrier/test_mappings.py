@@ -254,6 +254,8 @@ def test_a_plain_file_says_what_the_carrier_counted() -> None:
         (Form.ASTERISK, {"end": ""}, "end is empty"),
         (Form.ASTERISK, {"userfield": "caller=1;ext=1;answer=later"}, "answer= is not a time"),
         (Form.PLAIN, {"call_time": "2026-10-05T12:01:14"}, "no offset"),
+        (Form.PLAIN, {"call_id": "13812345678"}, "the call id is a phone"),
+        (Form.ALIBABA, {"call_id": "+8613812345678"}, "the call id is a phone"),
         (Form.PLAIN, {"release_dir": "3"}, "release_dir must be"),
         (Form.PLAIN, {"release_cause": "-1"}, "release_cause must be"),
     ],

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.engines import DAY, HOST, START, World
@@ -17,6 +18,7 @@ from vnum.model.refusals import Code, Refused, UnusableFile
 from vnum.service.differences import COLUMNS, Difference, Kind, Report, csv_pieces
 from vnum.service.reconcile import Terms
 from vnum.service.records import CallRecord, Status
+from vnum.service.tariffs import NewTariff
 
 SECOND = timedelta(seconds=1)
 CALLER = "13800000000"
@@ -178,6 +180,33 @@ async def test_the_carriers_seconds_at_our_rates(world: World, lent: Binding) ->
     known = {one.call_id: (one.merchant_id, one.order_id, one.binding_id) for one in differences}
     assert known["b"] == ("m", "a", lent.binding_id)
     assert known["c"] == (None, None, None)
+
+
+async def test_a_missing_call_is_priced_by_the_tariff_that_its_merchant_pays_then(world: World, lent: Binding) -> None:
+    """By the version in force at its answer, whatever came later."""
+    tariffs = world.engine.tariffs
+    changed = world.now + 2 * DAY
+    for tariff, from_at, minute in (("dear", changed, "0.5"), ("dear", changed + DAY, "0.7")):
+        prices = {
+            "tariff_id": tariff,
+            "effective_from": from_at,
+            "rental": {"model": "started_day", "rate": "0.00018"},
+            "calls": {"model": "increments", "minute": minute},
+        }
+        await tariffs.add(msgspec.convert(prices, NewTariff, strict=False), "test")
+    await tariffs.assign("m", "dear", changed, "test")
+    binding = await world.bind("b", 2)
+    world.pass_time(6 * DAY)
+    before, then, later = (at - 9 * SECOND for at in (changed - SECOND, changed, changed + DAY))
+    rows = (
+        shifted(row(name, binding), at - DIALLED) for name, at in (("before", before), ("then", then), ("later", later))
+    )
+    _, differences = await reconcile(world, file_of(*rows))
+    assert {one.call_id: str(one.their_cost_at_our_rates) for one in differences} == {
+        "before": "0.04",
+        "then": "1.0",
+        "later": "1.4",
+    }
 
 
 async def test_why_a_call_is_missing_here(world: World, lent: Binding) -> None:

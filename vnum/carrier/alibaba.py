@@ -13,9 +13,9 @@ from vnum.carrier.rows import (
     CarrierCall,
     CarrierFormat,
     Cells,
-    in_order,
     instant,
     instant_or_none,
+    plausible,
     text,
     text_or_none,
     within,
@@ -28,7 +28,7 @@ _MESSAGES: Final = frozenset({"2", "3", "5"})
 def _read(cells: Cells, zone: ZoneInfo | None) -> CarrierCall:
     caller = _caller_column(text(cells, "call_type"))
     answered, released = instant(cells, "start_time", zone), instant(cells, "release_time", zone)
-    return in_order(
+    return plausible(
         CarrierCall(
             call_id=text(cells, "call_id"),
             host=text(cells, "secret_no"),

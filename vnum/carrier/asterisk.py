@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from vnum.carrier.rows import BadRow, CarrierCall, CarrierFormat, Cells, in_order, instant, parse_instant, text
+from vnum.carrier.rows import BadRow, CarrierCall, CarrierFormat, Cells, instant, parse_instant, plausible, text
 
 _COLUMNS: Final = (
     "accountcode",
@@ -40,7 +40,7 @@ _EPOCH: Final = re.compile(r"[0-9]{9,11}(\.[0-9]{1,9})?", re.ASCII)
 def _read(cells: Cells, zone: ZoneInfo | None) -> CarrierCall:
     told = _told(cells.get("userfield", ""))
     released = instant(cells, "end", zone)
-    return in_order(
+    return plausible(
         CarrierCall(
             call_id=told.get("call_id") or text(cells, "uniqueid"),
             host=told.get("host") or text(cells, "dst"),

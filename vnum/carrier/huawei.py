@@ -4,7 +4,6 @@ Times are UTC. `bindNum` is the virtual number, `callerNum` who dialled; `fwdDst
 is not read. A call that failed before it was put through may bear `failTime` in place of `callEndTime`.
 """
 
-import re
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -13,22 +12,21 @@ from vnum.carrier.rows import (
     CarrierCall,
     CarrierFormat,
     Cells,
-    in_order,
+    holds_phone,
     instant,
     instant_or_none,
+    plausible,
     text,
     text_or_none,
     within,
 )
-
-_PHONE: Final = re.compile(r"(?<![0-9])(?:86)?1[3-9][0-9]{9}(?![0-9])", re.ASCII)
 
 
 def _read(cells: Cells, zone: ZoneInfo | None) -> CarrierCall:
     end = "callEndTime" if text_or_none(cells, "callEndTime") else "failTime"
     if text_or_none(cells, end) is None:
         raise BadRow("callEndTime is empty, and so is failTime")
-    return in_order(
+    return plausible(
         CarrierCall(
             call_id=_call_id(cells),
             host=text(cells, "bindNum"),
@@ -47,10 +45,10 @@ def _call_id(cells: Cells) -> str:
     """The session, unless phones stand in it, as some of Huawei's switches write it: then the record's own id, since a
     call id is shown in invoices and listings. Raises BadRow."""
     session = text(cells, "sessionId")
-    if not _PHONE.search(session):
+    if not holds_phone(session):
         return session
     record = text_or_none(cells, "icid")
-    if record is None or _PHONE.search(record):
+    if record is None or holds_phone(record):
         raise BadRow("sessionId holds a phone and can be no call id; the file needs the column icid")
     return record
 

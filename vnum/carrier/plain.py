@@ -8,9 +8,9 @@ from vnum.carrier.rows import (
     CarrierFormat,
     Cells,
     amount_or_none,
-    in_order,
     instant,
     instant_or_none,
+    plausible,
     text,
     text_or_none,
     whole_or_none,
@@ -18,7 +18,7 @@ from vnum.carrier.rows import (
 
 
 def _read(cells: Cells, zone: ZoneInfo | None) -> CarrierCall:
-    return in_order(
+    return plausible(
         CarrierCall(
             call_id=text(cells, "call_id"),
             host=text(cells, "host"),

@@ -21,6 +21,7 @@ _INSTANT: Final = re.compile(
 )
 _WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
+_PHONE: Final = re.compile(r"(?<![0-9])(?:86)?1[3-9][0-9]{9}(?![0-9])", re.ASCII)
 _YEARS: Final = (1990, 2100)
 
 
@@ -120,6 +121,11 @@ def parse_instant(value: str, name: str, zone: ZoneInfo | None) -> datetime:
     return local
 
 
+def holds_phone(value: str) -> bool:
+    """Whether a mainland mobile stands in it."""
+    return _PHONE.search(value) is not None
+
+
 def within(cells: Cells, name: str, highest: int) -> int | None:
     """A code of the vendor's, 0 to `highest`; other codes of its own say nothing here."""
     value = text_or_none(cells, name)
@@ -148,8 +154,13 @@ def amount_or_none(cells: Cells, name: str) -> Decimal | None:
     return Decimal(value)
 
 
-def in_order(call: CarrierCall) -> CarrierCall:
-    """The call, if its times can be those of one. Raises BadRow. What the engine checks too is left to it."""
+def plausible(call: CarrierCall) -> CarrierCall:
+    """The call, if it can be one; what the engine checks too is left to it. Raises BadRow.
+
+    A call id is shown in invoices and listings, so it must not be a phone, as when columns changed places.
+    """
+    if _PHONE.fullmatch(call.call_id.removeprefix("+")):
+        raise BadRow("the call id is a phone number; did columns change places?")
     answered = call.answer_time or call.release_time
     if call.release_time - min(call.call_time, answered) > timedelta(seconds=LONGEST_S):
         raise BadRow("release and dial are more than a week apart")

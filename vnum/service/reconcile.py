@@ -20,7 +20,7 @@ from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
 from vnum.service.differences import Difference, Kind, Ours, Report, Theirs, difference_of
 from vnum.service.file_prices import price_file_calls
-from vnum.service.imports import batches, record_of
+from vnum.service.imports import TURN, batches, record_of
 from vnum.service.records import Reported
 from vnum.service.registry import Registry
 from vnum.store.database import Database
@@ -113,7 +113,11 @@ class Reconciler:
         """How many callers can not be compared."""
         uncompared = 0
         async for rows in batches(file, pieces):
-            read = [self._read(row) for row in rows]
+            read = []
+            for row in rows:
+                read.append(self._read(row))
+                if len(read) % TURN == 0:
+                    await asyncio.sleep(0)
             calls = [one for one in read if isinstance(one, FileCall)]
             unread = [one for one in read if not isinstance(one, FileCall)]
             if calls:
