@@ -43,6 +43,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/invoices/export"): {"finance", "admin"},
     ("GET", "/v1/invoices/{invoice_id}"): {"finance", "admin"},
     ("GET", "/v1/invoices/{invoice_id}/export"): {"finance", "admin"},
+    ("POST", "/v1/reconciliations"): {"finance", "admin"},
     ("GET", "/healthz"): ANYONE,
     ("GET", "/readyz"): ANYONE,
 }

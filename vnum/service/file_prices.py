@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from asyncpg import Record
 
-from vnum.finance import DEFAULT_TARIFF, TariffBook, TariffId, TariffMissing, load_book, rate_call
+from vnum.finance import DEFAULT_TARIFF, TariffBook, TariffId, BillingRefusal, load_book, rate_call
 from vnum.model.bindings import MAX_LIFE
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.service.differences import Kind
@@ -66,7 +66,7 @@ def _cost(seconds: int, tariff_id: str, at: datetime, book: TariffBook) -> Decim
     """The one place where a carrier's seconds get our price; None = no tariff was in force."""
     try:
         return rate_call(at, at + seconds * _SECOND, book.at(TariffId(tariff_id), at)).cost
-    except TariffMissing:
+    except BillingRefusal:
         return None
 
 
