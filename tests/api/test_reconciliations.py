@@ -8,7 +8,7 @@ import pytest
 
 from vnum.api import files
 
-from .conftest import CALLER, HOST, World, record
+from .conftest import CALLER, HOST, OpenWorld, World, record
 
 PATH = "/v1/reconciliations"
 CSV = {"Content-Type": "text/csv"}
@@ -97,6 +97,26 @@ async def test_only_the_first_thousand_are_in_json(world: World) -> None:
     assert (len(reply.body["differences"]), reply.body["more"]) == (1_000, True)
     assert reply.body["counts"]["missing_here"] == 1_200
     assert len((await send(world, data, "?output=csv")).body.splitlines()) == 1_202
+
+
+async def test_over_several_cells(open_world: OpenWorld) -> None:
+    """Calls live in their host's cell, their ids and reviews in the id's."""
+    async with open_world(cells=5) as world:
+        await world.stock(hosts=5, merchants=("m1",))
+        calls = []
+        for n in range(12):
+            made = (await world.bind(f"o{n}", recipient_phone=f"139{n:08}")).body
+            calls.append(record(f"c{n}", made["extension"], host=made["host"]))
+        world.advance(hours=1)
+        assert len({call["host"] for call in calls}) > 1
+        refused = record("refused", calls[0]["extension"], host=calls[0]["host"], caller="abc")
+        await world.post("/v1/calls/records", {"items": [*calls[1:], refused]}, role="switch")
+        reply = await send(world, file_of(*(line(call) for call in calls), line(refused, caller=CALLER)))
+        assert reply.body["matched"] == 11
+        assert {one["call_id"]: (one["note"], one.get("order_id")) for one in reply.body["differences"]} == {
+            "c0": ("no record came", "o0"),
+            "refused": ("rejected here: invalid_caller", "o0"),
+        }
 
 
 async def test_who_may(world: World) -> None:

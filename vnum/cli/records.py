@@ -115,7 +115,7 @@ class _Aside:
         csv.writer(file).writerow((one.row.line, said.code, said.detail, harmless(one.row.text)))
 
     def _open(self) -> IO[str]:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         os.fchmod(descriptor, 0o600)
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="")
         csv.writer(self._file).writerow(REJECTED_COLUMNS)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from asyncpg import Record
 
-from vnum.finance import DEFAULT_TARIFF, TariffBook, TariffId, BillingRefusal, load_book, rate_call
+from vnum.finance import DEFAULT_TARIFF, BillingRefusal, TariffBook, TariffId, load_book, rate_call
 from vnum.model.bindings import MAX_LIFE
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.service.differences import Kind
@@ -58,7 +58,7 @@ def _priced(row: Record, known: Record | None, reviewed: dict[str, tuple[str, st
         known["merchant_id"] if known else None,
         known["order_id"] if known else None,
         known["binding_id"] if known else None,
-        _note(row, known, reviewed.get(row["call_id"])) + ("" if cost is not None else "; no tariff was in force"),
+        "no tariff was in force" if cost is None else _note(row, known, reviewed.get(row["call_id"])),
     )
 
 
