@@ -14,6 +14,10 @@ Code = Literal[
     "close_blocked",
     "invoice_not_found",
     "invoice_inconsistent",
+    "dispute_not_found",
+    "dispute_open",
+    "dispute_resolved",
+    "dispute_invalid",
     "schema_invalid",
     "migration_changed",
     "migration_unknown",
@@ -94,6 +98,30 @@ class InvoiceInconsistent(BillingRefusal):
     """Details, lines and total do not agree (billing rule 6.8); the message lists every difference."""
 
     code = "invoice_inconsistent"
+
+
+class DisputeNotFound(BillingRefusal):
+    """No dispute has this id."""
+
+    code = "dispute_not_found"
+
+
+class DisputeOpen(BillingRefusal):
+    """A call has at most one open dispute."""
+
+    code = "dispute_open"
+
+
+class DisputeResolved(BillingRefusal):
+    """A dispute is resolved once."""
+
+    code = "dispute_resolved"
+
+
+class DisputeInvalid(BillingRefusal):
+    """An outcome that does not go together with the rest of the answer."""
+
+    code = "dispute_invalid"
 
 
 class SchemaInvalid(BillingRefusal):

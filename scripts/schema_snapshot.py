@@ -67,6 +67,13 @@ SECTIONS = {
               FROM pg_class c CROSS JOIN aclexplode(c.relacl) x
               WHERE c.relnamespace = $1::regnamespace AND x.grantee = 'vnum_app'::regrole AND NOT c.relispartition
               UNION ALL
+              SELECT c.relname::text, format('%s (%s)', x.privilege_type, string_agg(a.attname, ', ' ORDER BY a.attnum))
+              FROM pg_class c
+              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+              CROSS JOIN aclexplode(a.attacl) x
+              WHERE c.relnamespace = $1::regnamespace AND x.grantee = 'vnum_app'::regrole AND NOT c.relispartition
+              GROUP BY c.oid, c.relname, x.privilege_type
+              UNION ALL
               SELECT p.proname || '()', x.privilege_type
               FROM pg_proc p CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
               WHERE p.pronamespace = $1::regnamespace AND x.grantee IN (0, 'vnum_app'::regrole)

@@ -13,11 +13,15 @@ from vnum.pool.keys import Keys
 from vnum.pool.redis_pool import RedisPool
 from vnum.service.answers import Answers
 from vnum.service.bind import Binder
+from vnum.service.calls import Calls
 from vnum.service.care import Care
 from vnum.service.clock import Clock, ServerClock, peek
+from vnum.service.decide import Decider
+from vnum.service.disputes import Disputes
 from vnum.service.health import Health
 from vnum.service.hosts import Hosts
 from vnum.service.invoices import Invoices
+from vnum.service.keep import Keeper
 from vnum.service.keys import ApiKeys
 from vnum.service.labels import Labels
 from vnum.service.lifetime import Lifetime
@@ -72,6 +76,11 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     labels: Labels
     routes: Routes
     records: Records
+    keeper: Keeper
+    reviews: Reviews
+    decider: Decider
+    calls: Calls
+    disputes: Disputes
     reconciler: Reconciler
     hosts: Hosts
     merchants: Merchants
@@ -79,7 +88,6 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     invoices: Invoices
     keys: ApiKeys
     answers: Answers
-    reviews: Reviews
     health: Health
 
 
@@ -143,6 +151,9 @@ def assemble(
     supply = Supply(database, pool, registry)
     care = Care(database, pool, registry, supply, clock, cells)
     tariffs = Tariffs(database, clock)
+    keeper = Keeper(database, vault, clock, cells)
+    records = Records(database, vault, registry, keeper, clock, cells)
+    calls = Calls(database, cells)
     binder = Binder(database, vault, registry, supply, care, clock, cells)
     return Engine(
         database=database,
@@ -158,7 +169,12 @@ def assemble(
         lifetime=Lifetime(database, registry, supply, clock, cells),
         labels=Labels(database, vault, binder, clock, cells),
         routes=Routes(database, notes, vault, registry, clock, cells, parts.policy),
-        records=Records(database, vault, registry, clock, cells),
+        records=records,
+        keeper=keeper,
+        reviews=Reviews(database, vault, cells),
+        decider=Decider(database, vault, records, clock),
+        calls=calls,
+        disputes=Disputes(database, calls, clock),
         reconciler=Reconciler(database, vault, registry, cells),
         hosts=Hosts(database, registry, clock, cells),
         merchants=Merchants(database, tariffs, clock),
@@ -166,6 +182,5 @@ def assemble(
         invoices=Invoices(database, clock, parts.issuer),
         keys=ApiKeys(database),
         answers=Answers(database, vault),
-        reviews=Reviews(database, vault, clock, cells),
         health=Health(database, pool),
     )

@@ -7,6 +7,7 @@ from asyncpg import Pool
 from billing.calls import Rated, rate_call
 from billing.close import CloseReport, close
 from billing.details import OfPeriod, OneInvoice
+from billing.disputes import Dispute, DisputeState, dispute_states, list_disputes, open_dispute, resolve_dispute
 from billing.draft import draft
 from billing.drain import drain
 from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, TariffInvalid, TariffNotFound
@@ -38,6 +39,8 @@ __all__ = [
     "CalendarDay",
     "CloseBlocked",
     "CloseReport",
+    "Dispute",
+    "DisputeState",
     "Draft",
     "Increments",
     "Invoice",
@@ -64,6 +67,7 @@ __all__ = [
     "assign",
     "assignments",
     "close",
+    "dispute_states",
     "draft",
     "draft_head",
     "drain",
@@ -73,13 +77,16 @@ __all__ = [
     "harmless",
     "invoice_head",
     "invoices_of",
+    "list_disputes",
     "list_invoices",
     "list_versions",
     "load_book",
     "load_migrations",
+    "open_dispute",
     "plain",
     "rate_call",
     "require_closed",
+    "resolve_dispute",
     "two_places",
 ]
 

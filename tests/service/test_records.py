@@ -11,7 +11,8 @@ import pytest
 from tests.engines import DAY, HOST, World, unknown_id
 from vnum.model.bindings import Binding
 from vnum.model.refusals import Code
-from vnum.service.records import CallRecord, Reported, Status
+from vnum.service.keep import Status
+from vnum.service.records import CallRecord, Reported
 
 SECOND = timedelta(seconds=1)
 SHANGHAI = timezone(timedelta(hours=8))

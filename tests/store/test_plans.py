@@ -73,6 +73,11 @@ HOT = [
     ("calls", "wrong_extension"),
     ("calls", "resolve_records"),
     ("calls", "file_records"),
+    ("calls", "call_keys"),
+    ("calls", "calls_at"),
+    ("calls", "calls_of_merchant"),
+    ("reviews", "lock_call"),
+    ("reviews", "replace_call"),
 ]
 
 Plans = dict[tuple[str, str], list[dict[str, Any]]]

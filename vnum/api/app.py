@@ -12,6 +12,7 @@ from vnum.api.answers import problem_answer, response_of
 from vnum.api.auth import ANYONE
 from vnum.api.bindings import Bindings
 from vnum.api.calls import Calls
+from vnum.api.disputes import Disputes
 from vnum.api.endpoint import Endpoint, WrongMediaType, handler_of
 from vnum.api.files import FileTooLarge
 from vnum.api.health import Health
@@ -22,6 +23,7 @@ from vnum.api.labels import Labels
 from vnum.api.merchants import Merchants
 from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
 from vnum.api.reconciliations import Reconciliations
+from vnum.api.reviews import Reviews
 from vnum.api.tariffs import Tariffs
 from vnum.engine import Engine
 
@@ -52,6 +54,8 @@ def endpoints(engine: Engine) -> list[Endpoint]:
     nouns = (
         Bindings(engine),
         Calls(engine),
+        Reviews(engine),
+        Disputes(engine),
         Labels(engine),
         Merchants(engine),
         Tariffs(engine),

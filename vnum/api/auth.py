@@ -6,8 +6,9 @@
 | PLATFORMS | platform, admin | an admin may do what a platform may |
 | READERS | courier, merchant, isv, platform, admin | the current number of an order |
 | SHOPS | merchant, isv, platform, admin | the binding of an order |
-| FINANCE | finance, admin | invoices |
+| FINANCE | finance, admin | invoices; records that were not taken |
 | PRICERS | finance, platform, admin | which tariff a merchant pays |
+| PAYERS | merchant, isv, finance, platform, admin | calls and disputes: who pays for them, and who bills them |
 | SWITCHES | switch | calls: only a switch is ever told a real number, so nobody else, not even an admin |
 | ANYONE | without a key | health |
 """
@@ -25,6 +26,7 @@ SHOPS: Final = frozenset({Role.MERCHANT, Role.ISV}) | PLATFORMS
 READERS: Final = frozenset({Role.COURIER}) | SHOPS
 FINANCE: Final = frozenset({Role.FINANCE, Role.ADMIN})
 PRICERS: Final = FINANCE | PLATFORMS
+PAYERS: Final = SHOPS | FINANCE
 SWITCHES: Final = frozenset({Role.SWITCH})
 ANYONE: Final[frozenset[Role]] = frozenset()
 

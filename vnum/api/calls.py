@@ -1,19 +1,25 @@
-"""Calls: the switch asks where one goes, and reports how it ended."""
+"""Calls: the switch asks where one goes, and reports how it ended; who pays for them sees them."""
 
+import base64
+import binascii
+from datetime import datetime
 from typing import Annotated, Final
+from uuid import UUID
 
 import msgspec
 import structlog
 
-from vnum.api.answers import Answer, json_answer
-from vnum.api.auth import SWITCHES
+from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.auth import PAYERS, SWITCHES
 from vnum.api.bodies import decode
 from vnum.api.endpoint import Call, Endpoint
 from vnum.engine import Engine
-from vnum.finance import plain
+from vnum.finance import DisputeState, plain
 from vnum.model.refusals import Code, Refused
-from vnum.service.records import CallRecord, Reported, Status
-from vnum.service.reviews import Unread
+from vnum.service.calls import PAGE, FiledCall
+from vnum.service.keep import NotTaken, Status
+from vnum.service.orders import Name
+from vnum.service.records import CallRecord, Instant, Reported
 from vnum.service.route import CallId, RouteRequest, fail_closed
 
 log = structlog.get_logger()
@@ -51,6 +57,42 @@ class Results(msgspec.Struct, frozen=True):
     results: list[Result]
 
 
+class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`after` = `next` of the page before."""
+
+    merchant_id: Name
+    since: Instant = msgspec.field(name="from")
+    until: Instant = msgspec.field(name="to")
+    order_id: Name | None = None
+    after: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)] | None = None
+
+
+class CallView(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A call as those see it who pay for it: who rang is left out. `late` = on an invoice after its month's."""
+
+    call_id: str
+    binding_id: UUID
+    order_id: str
+    host: str
+    extension: str | None
+    call_time: datetime
+    release_time: datetime
+    seconds: int
+    minutes: int
+    cost: str
+    late: bool
+    ring_time: datetime | None = None
+    answer_time: datetime | None = None
+    release_dir: int | None = None
+    release_cause: int | None = None
+    dispute: DisputeState | None = None
+
+
+class CallList(msgspec.Struct, frozen=True, omit_defaults=True):
+    calls: list[CallView]
+    next: str | None = None
+
+
 class Calls:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -59,7 +101,21 @@ class Calls:
         return [
             Endpoint("POST", "/v1/calls/route", SWITCHES, self.route, RouteRequest),
             Endpoint("POST", "/v1/calls/records", SWITCHES, self.records, Report),
+            Endpoint("GET", "/v1/calls", PAYERS, self.list, CallQuery),
         ]
+
+    async def list(self, call: Call, asked: CallQuery) -> Answer:
+        """A merchant's calls, 1,000 at a time, by answer (else dial); 92 days at most; never who rang."""
+        found = await self._engine.calls.page(
+            asked.merchant_id,
+            _within_calendar(asked.since),
+            _within_calendar(asked.until),
+            tie=call.caller.merchants,
+            order_id=asked.order_id,
+            after=None if asked.after is None else _place(asked.after),
+        )
+        more = _cursor(found[-1]) if len(found) == PAGE else None
+        return json_answer(200, CallList([_view(one) for one in found], more))
 
     async def route(self, call: Call, asked: RouteRequest) -> Answer:
         """collect, connect or reject; when the answer can not be made, reject."""
@@ -73,17 +129,64 @@ class Calls:
     async def records(self, call: Call, report: Report) -> Answer:
         """A result an item, in order; what is not taken is kept for review."""
         read = [_read(item) for item in report.items]
-        unread = [
-            Unread(result.call_id or "", bytes(item))
-            for item, result in zip(report.items, read, strict=True)
-            if isinstance(result, Result)
-        ]
-        if unread:
-            await self._engine.reviews.keep(unread)
+        await self._engine.keeper.keep(
+            [
+                _unread(result, item)
+                for item, result in zip(report.items, read, strict=True)
+                if isinstance(result, Result)
+            ]
+        )
         records = [record for record in read if isinstance(record, CallRecord)]
         reported = iter(await self._engine.records.report(records) if records else [])
         results = [_result(next(reported)) if isinstance(one, CallRecord) else one for one in read]
         return json_answer(200, Results(results), final=all(one.code != Code.STORE_UNAVAILABLE for one in results))
+
+
+def _view(call: FiledCall) -> CallView:
+    return CallView(
+        call_id=call.call_id,
+        binding_id=call.binding_id,
+        order_id=call.order_id,
+        host=call.host,
+        extension=call.extension,
+        call_time=utc(call.call_time),
+        release_time=utc(call.release_time),
+        seconds=call.seconds,
+        minutes=call.minutes,
+        cost=plain(call.cost),
+        late=call.late,
+        ring_time=call.ring_time and utc(call.ring_time),
+        answer_time=call.answer_time and utc(call.answer_time),
+        release_dir=call.release_dir,
+        release_cause=call.release_cause,
+        dispute=call.dispute,
+    )
+
+
+def _cursor(last: FiledCall) -> str:
+    """Where the next page begins, in the letters of a URL."""
+    return base64.urlsafe_b64encode(f"{last.biz_at.isoformat()} {last.call_id}".encode()).decode()
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    """Raises Refused (invalid_request)."""
+    try:
+        text = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+        instant, space, call_id = text.partition(" ")
+        place = datetime.fromisoformat(instant)
+        if space and place.tzinfo is not None and "\0" not in call_id:
+            return place, call_id
+    except (binascii.Error, ValueError):
+        pass
+    raise Refused(Code.INVALID_REQUEST, "after: send what `next` of the page before says")
+
+
+def _within_calendar(instant: datetime) -> datetime:
+    """In UTC. Raises Refused (invalid_request)."""
+    try:
+        return utc(instant)
+    except OverflowError:
+        raise Refused(Code.INVALID_REQUEST, "a time lies outside of the calendar") from None
 
 
 def _read(item: msgspec.Raw) -> CallRecord | Result:
@@ -92,6 +195,17 @@ def _read(item: msgspec.Raw) -> CallRecord | Result:
     except Refused as refused:
         wrong = refused.refusal
         return Result(_call_id(item), Status.REJECTED, code=str(wrong.code), detail=wrong.detail)
+
+
+def _unread(result: Result, item: msgspec.Raw) -> NotTaken:
+    """Kept as it came, whatever its bytes are."""
+    return NotTaken(
+        call_id=result.call_id or "",
+        status=Status.REJECTED,
+        code=Code.INVALID_REQUEST,
+        detail=result.detail or "",
+        text=bytes(item).decode(errors="backslashreplace"),
+    )
 
 
 def _call_id(item: msgspec.Raw) -> str | None:

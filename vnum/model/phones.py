@@ -8,6 +8,7 @@ A phone never appears in an error, a log or a repr: messages count digits and na
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -50,6 +51,9 @@ _GROUPS: Final = re.compile(r"\+?[0-9]{1,64}(?:-[0-9]{1,64}){0,5}")
 _MARKED: Final = re.compile(EXTENSION_MARK + r"([0-9]{1,6})")
 _EXTENSION: Final = re.compile(r"[0-9]{1,6}")
 _CANONICAL: Final = re.compile(r"(\+[1-9][0-9]{5,14})(?:;ext=([0-9]{1,6}))?")
+_WRITTEN_PHONE: Final = re.compile(
+    r"(?<![0-9])(?:\+?(?:00)?86[- ]?)?(?:1[- ]?[3-9](?:[- ]?[0-9]){9}|0[1-9][0-9]{1,2}[- ]?[1-9][0-9]{6,7})(?![0-9])"
+)
 _CALLER: Final = re.compile(rf"\+?[0-9]{{1,{_MAX_CALLER_DIGITS}}}")
 _SERVICE: Final = re.compile(r"[1-9][0-9]{2,7}|[48]00[0-9]{7}")  # 110, 10086, 95xxx, 400 and 800 numbers
 
@@ -233,6 +237,21 @@ def _other_caller(digits: str) -> str:
     if not phonenumbers.is_valid_number(number):
         return digits
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def masked_caller(text: str) -> str:
+    """A caller as a switch wrote it, for people who compare calls: "138****0000", or less of what is no mobile."""
+    try:
+        canonical = parse_caller(text)
+    except PhoneError:
+        return f"unreadable, {len(text)} characters"
+    mobile = canonical.removeprefix("+86")
+    return f"{mobile[:3]}****{mobile[-4:]}" if _MOBILE(mobile) else mask(canonical)
+
+
+def holds_phone(text: str) -> bool:
+    """Whether a phone of mainland China, or what looks like one, stands in a text that people wrote."""
+    return _WRITTEN_PHONE.search(unicodedata.normalize("NFKC", text)) is not None
 
 
 def mask(canonical: str) -> str:

@@ -1,7 +1,7 @@
 """Invoices: close a month, look at what was closed, and export it. A tied key sees its merchants' only."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import assert_never
@@ -24,6 +24,7 @@ from vnum.finance import (
 )
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek, read
+from vnum.service.keys import Tie, within
 from vnum.store.database import Database
 
 PAGE = 1_000
@@ -31,7 +32,6 @@ EXPORTS = 2
 """Exports at a time: each holds a connection and a snapshot for as long as its reader takes."""
 
 Selection = OneInvoice | OfPeriod
-Tie = Collection[str] | None
 
 
 class Format(StrEnum):
@@ -84,7 +84,7 @@ class Invoices:
     ) -> list[Invoice]:
         """Up to 1,000, by period and merchant, behind the invoice `after`. Raises BillingRefusal."""
         month = None if period is None else Period.parse(period)
-        merchants = _seen(merchant_id, tie)
+        merchants = within(tie, merchant_id)
         last = None if after is None else await self.get(after, tie)
         async with self._database.acquire() as connection:
             return await list_invoices(connection, period=month, merchant_ids=merchants, after=last, limit=PAGE)
@@ -132,10 +132,3 @@ class Invoices:
                 return export_json(self._database, selection)
             case _:
                 assert_never(form)
-
-
-def _seen(merchant_id: str | None, tie: Tie) -> list[str] | None:
-    """The merchants asked for, as far as the key may see them; None = all."""
-    if merchant_id is None:
-        return None if tie is None else list(tie)
-    return [merchant_id] if tie is None or merchant_id in tie else []

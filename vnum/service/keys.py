@@ -49,6 +49,17 @@ class Role(StrEnum):
 TIED_TO_MERCHANTS = frozenset({Role.MERCHANT, Role.ISV, Role.FINANCE})
 
 
+Tie = Collection[str] | None
+"""The merchants whose matters a key may see; None = all."""
+
+
+def within(tie: Tie, merchant_id: str | None) -> list[str] | None:
+    """The merchants asked for (None = all), as far as the key may see them; None = all."""
+    if merchant_id is None:
+        return None if tie is None else list(tie)
+    return [merchant_id] if tie is None or merchant_id in tie else []
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The holder of a key. `merchants`, `carrier` None = not tied."""
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from os import urandom
 from typing import Annotated
 from uuid import UUID
 
@@ -18,13 +16,14 @@ from vnum.model.hosts import Host
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.numbers import NumberError, parse_extension
 from vnum.model.phones import PhoneError, parse_caller
-from vnum.model.refusals import Code
+from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
+from vnum.service.keep import Keeper, NotTaken, Status
 from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.service.route import CallId, Digits
 from vnum.store import calls as stored
-from vnum.store.calls import Asked, Filed, Review
+from vnum.store.calls import Asked, Filed
 from vnum.store.database import Database, is_data_error
 from vnum.vault import Vault
 
@@ -56,13 +55,6 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     answer_time: Instant | None = None
     release_dir: Annotated[int, msgspec.Meta(ge=0, le=2)] | None = None
     release_cause: Annotated[int, msgspec.Meta(ge=0, le=127)] | None = None
-
-
-class Status(StrEnum):
-    RATED = "rated"
-    DUPLICATE = "duplicate"
-    CONFLICT = "conflict"
-    REJECTED = "rejected"
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -113,16 +105,37 @@ _UNSTORABLE = _Problem(Code.INVALID_REQUEST, "PostgreSQL can not store a value o
 
 
 class Records:
-    def __init__(self, database: Database, vault: Vault, registry: Registry, clock: Clock, cells: int) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, registry: Registry, keeper: Keeper, clock: Clock, cells: int
+    ) -> None:
         self._database = database
         self._vault = vault
         self._registry = registry
+        self._keeper = keeper
         self._clock = clock
         self._cells = cells
         self._book = TariffBook(())
 
     async def report(self, records: Sequence[CallRecord]) -> list[Reported]:
-        """One result a record, in order; all that is not refused is committed when this returns."""
+        """One result a record, in order; what is not taken is kept for review. All is committed when this returns."""
+        results = await self.take(records)
+        await self._keeper.keep(
+            [
+                NotTaken(
+                    call_id=record.call_id,
+                    status=result.status,
+                    code=result.code or Code.INVALID_REQUEST,
+                    detail=result.detail or "",
+                    text=msgspec.json.encode(record).decode(),
+                )
+                for record, result in zip(records, results, strict=True)
+                if result.status in (Status.CONFLICT, Status.REJECTED)
+            ]
+        )
+        return results
+
+    async def take(self, records: Sequence[CallRecord]) -> list[Reported]:
+        """As `report`, but what is not taken is left to the caller."""
         now = await peek(self._clock, self._database)
         self._book = await load_book(self._database)
         hosts = {written: await self._registry.get(written) for written in {record.host for record in records}}
@@ -133,8 +146,19 @@ class Records:
             except _Problem as problem:
                 batch.reject(n, problem)
         await self._rate_and_file(batch)
-        await self._keep(batch, now)
         return batch.results()
+
+    async def price(self, record: CallRecord) -> Filed:
+        """What the record would be charged as now, were it the first of its call. Raises Refused."""
+        now = await peek(self._clock, self._database)
+        self._book = await load_book(self._database)
+        host = await self._registry.get(record.host)
+        try:
+            read = self._read(record, host, now)
+            (known,) = await stored.resolve(self._database, [self._asked(read)])
+            return self._rate(read, known)
+        except _Problem as problem:
+            raise Refused(problem.code, problem.detail) from None
 
     def _read(self, record: CallRecord, host: Host | None, now: datetime) -> _Read:
         """Normal form. Raises _Problem."""
@@ -281,30 +305,6 @@ class Records:
             new_id(0, read.call_time - MAX_LIFE - timedelta(seconds=1), bytes(RANDOM_BYTES)),
             new_id(0, read.call_time + timedelta(seconds=1), bytes(RANDOM_BYTES)),
             read.biz_at,
-        )
-
-    async def _keep(self, batch: "_Batch", now: datetime) -> None:
-        """Stores what was not taken, for review; the same content once."""
-        rows = [
-            self._review(batch.records[n], done, now)
-            for n, done in batch.done.items()
-            if done.status in (Status.CONFLICT, Status.REJECTED)
-        ]
-        if rows:
-            await stored.review(self._database, rows, now, self._vault.key_id)
-
-    def _review(self, record: CallRecord, done: Reported, now: datetime) -> Review:
-        cell = cell_of(self._cells, record.call_id)
-        review_id = new_id(cell, now, urandom(RANDOM_BYTES))
-        text = msgspec.json.encode(record).decode()
-        return Review(
-            cell,
-            review_id,
-            record.call_id,
-            done.status,
-            done.code or "",
-            self._vault.fingerprint(text),
-            self._vault.seal(text, review_id, b"record"),
         )
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from vnum.store.database import Database
+from vnum.model.ids import cell_in
+from vnum.store.database import Connection, Database
 from vnum.store.queries import queries
 
 SQL = queries("calls")
@@ -45,18 +46,6 @@ class Filed(msgspec.Struct, frozen=True, gc=False):
     cost: Decimal
     tariff_id: str
     tariff_version: int
-
-
-class Review(msgspec.Struct, frozen=True, gc=False):
-    """One record that was not taken."""
-
-    cell: int
-    review_id: UUID
-    call_id: str
-    status: str
-    code: str
-    content: bytes
-    record: bytes
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -124,12 +113,32 @@ async def file(database: Database, rows: Sequence[Filed], key_id: int) -> set[st
     return {record["call_id"] for record in records}
 
 
-async def review(database: Database, rows: Sequence[Review], received_at: datetime, key_id: int) -> None:
-    """Keeps records for review, once each content."""
-    cells, ids, calls, statuses, codes, contents, records = _columns(rows)
-    await database.execute(
-        SQL["file_reviews"], cells, ids, calls, received_at, statuses, codes, contents, records, key_id
-    )
+async def locate(database: Database | Connection, keys: Sequence[tuple[int, str]]) -> list[tuple[int, datetime, str]]:
+    """The whole keys (cell, biz_at, call id) of filed calls, by (call cell, call id); no others."""
+    records = await database.fetch(SQL["call_keys"], *_unzipped(keys, 2))
+    return [(cell_in(record["binding_id"]), record["biz_at"], record["call_id"]) for record in records]
+
+
+async def at(database: Database | Connection, keys: Sequence[tuple[int, datetime, str]]) -> dict[str, Record]:
+    """Filed calls by their ids, out of their whole keys; the caller sealed."""
+    return {record["call_id"]: record for record in await database.fetch(SQL["calls_at"], *_unzipped(keys, 3))}
+
+
+async def of_merchant(
+    database: Database,
+    merchant_id: str,
+    since: datetime,
+    until: datetime,
+    order_id: str | None,
+    after: tuple[datetime, str],
+    limit: int,
+) -> list[Record]:
+    """A merchant's calls in [since, until) behind `after` (biz_at, call id)."""
+    return await database.fetch(SQL["calls_of_merchant"], merchant_id, since, until, order_id, *after, limit)
+
+
+def _unzipped(keys: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[key[n] for key in keys] for n in range(width)]
 
 
 async def forget_wrong(database: Database, wrong_before: datetime, now: datetime) -> None:

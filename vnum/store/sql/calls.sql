@@ -89,11 +89,11 @@ WITH item AS MATERIALIZED (
           caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir, release_cause,
           seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version)
 ), taken AS (
-    INSERT INTO call_keys AS k (cell, call_id, binding_id, content, minutes, cost)
-    SELECT call_cell, call_id, binding_id, content, minutes, cost FROM item ORDER BY call_cell, call_id
+    INSERT INTO call_keys AS k (cell, call_id, binding_id, content, minutes, cost, biz_at)
+    SELECT call_cell, call_id, binding_id, content, minutes, cost, biz_at FROM item ORDER BY call_cell, call_id
     ON CONFLICT (cell, call_id) DO UPDATE
     SET binding_id = excluded.binding_id, content = excluded.content, minutes = excluded.minutes,
-        cost = excluded.cost
+        cost = excluded.cost, biz_at = excluded.biz_at
     WHERE k.content IS NULL
     RETURNING k.call_id
 ), filed AS (
@@ -112,15 +112,33 @@ WITH item AS MATERIALIZED (
 )
 SELECT call_id FROM taken;
 
--- name: file_reviews
--- Keeps what was not taken, once each content. $1 cells, $2 review ids, $3 call ids, $4 received at,
--- $5 statuses, $6 codes, $7 contents, $8 records (sealed), $9 key id.
-INSERT INTO call_reviews (cell, review_id, call_id, received_at, status, code, content, key_id, record)
-SELECT cell, review_id, call_id, $4, status, code, content, $9, record
-FROM unnest($1::smallint[], $2::uuid[], $3::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[])
-     AS i (cell, review_id, call_id, status, code, content, record)
-ORDER BY cell, call_id, content
-ON CONFLICT (cell, call_id, content) DO NOTHING;
+-- name: call_keys
+-- Where filed calls lie, by their ids. $1 cells, $2 call ids.
+SELECT k.call_id, k.binding_id, k.biz_at
+FROM unnest($1::smallint[], $2::text[]) AS i (cell, call_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM call_keys k WHERE k.cell = i.cell AND k.call_id = i.call_id AND k.content IS NOT NULL LIMIT 1
+) AS k;
+
+-- name: calls_at
+-- Filed calls by their whole keys, and whether their month is marked closed. $1 cells, $2 biz_ats, $3 call ids.
+SELECT c.call_id, c.biz_at, c.merchant_id, c.order_id, c.binding_id, c.host, c.extension, c.caller, c.call_time,
+       c.ring_time, c.answer_time, c.release_time, c.release_dir, c.release_cause, c.seconds, c.minutes, c.cost, c.late,
+       EXISTS (SELECT 1 FROM periods p WHERE p.merchant_id = c.merchant_id AND p.ends_at > c.biz_at) AS month_closed
+FROM unnest($1::smallint[], $2::timestamptz[], $3::text[]) AS i (cell, biz_at, call_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM calls c WHERE c.cell = i.cell AND c.biz_at = i.biz_at AND c.call_id = i.call_id LIMIT 1
+) AS c;
+
+-- name: calls_of_merchant
+-- A merchant's calls by their instant (answer, or dial when unanswered), without who rang. $1 merchant, $2 from, $3 to,
+-- $4 order or null, $5 and $6 the instant and id after which to begin, $7 how many.
+SELECT call_id, biz_at, order_id, binding_id, host, extension, call_time, ring_time, answer_time, release_time,
+       release_dir, release_cause, seconds, minutes, cost, late
+FROM calls
+WHERE merchant_id = $1 AND biz_at >= greatest($2::timestamptz, $5::timestamptz) AND biz_at < $3::timestamptz
+  AND ($4::text IS NULL OR order_id = $4) AND (biz_at, call_id) > ($5, $6::text)
+ORDER BY biz_at, call_id LIMIT $7::int;
 
 -- name: forget_wrong_extensions
 -- Those that count for no lock any more. $1 before.

@@ -1,0 +1,157 @@
+"""Reviews: call records that were not taken, listed for a person with the caller masked, and decided."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.auth import FINANCE
+from vnum.api.endpoint import Call, Endpoint
+from vnum.engine import Engine
+from vnum.finance import plain
+from vnum.model.refusals import Code, Refused
+from vnum.service.decide import Decided, Decision
+from vnum.service.keep import Status
+from vnum.service.orders import Name, Reason
+from vnum.service.reviews import FIRST, PAGE, Charged, Masked, Review, ReviewState
+
+
+class ReviewQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`after` = `next` of the page before."""
+
+    state: ReviewState = ReviewState.OPEN
+    status: Literal["conflict", "rejected"] | None = None
+    code: Name | None = None
+    after: UUID = FIRST
+
+
+class ChargedView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is charged under the same call id. `month_closed`: nothing can replace it any more."""
+
+    merchant_id: str
+    order_id: str
+    binding_id: UUID
+    host: str
+    extension: str | None
+    caller: str
+    call_time: datetime
+    answer_time: datetime | None
+    release_time: datetime
+    seconds: int
+    minutes: int
+    cost: str
+    late: bool
+    month_closed: bool
+
+
+class ReviewView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`record` as it came, its caller masked; of what can not be read, `size` in bytes stands in its place."""
+
+    review_id: UUID
+    call_id: str
+    received_at: datetime
+    status: Status
+    code: Code
+    detail: str
+    state: ReviewState
+    record: Masked | None = None
+    size: int | None = None
+    charged: ChargedView | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    reason: str | None = None
+
+
+class ReviewList(msgspec.Struct, frozen=True, omit_defaults=True):
+    reviews: list[ReviewView]
+    next: UUID | None = None
+
+
+class Decide(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`retry` is for rejected records, `accept` for conflicts, `discard` for both."""
+
+    decision: Decision
+    reason: Reason
+
+
+class DecidedView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`state` open = refused again, for `code`. `minutes` and `cost` (CNY) of what is charged by the decision."""
+
+    review_id: UUID
+    state: ReviewState
+    status: Status
+    minutes: int | None = None
+    cost: str | None = None
+    code: Code | None = None
+    detail: str | None = None
+
+
+class Reviews:
+    def __init__(self, engine: Engine) -> None:
+        self._reviews = engine.reviews
+        self._decider = engine.decider
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("GET", "/v1/calls/reviews", FINANCE, self.list, ReviewQuery),
+            Endpoint("POST", "/v1/calls/reviews/{review_id}", FINANCE, self.decide, Decide),
+        ]
+
+    async def list(self, call: Call, asked: ReviewQuery) -> Answer:
+        """Records that were not taken, 1,000 at a time, oldest first, with what is charged in their place."""
+        _check_untied(call)
+        status = None if asked.status is None else Status(asked.status)
+        found = await self._reviews.page(state=asked.state, status=status, code=asked.code, after=asked.after)
+        more = found[-1].review_id if len(found) == PAGE else None
+        return json_answer(200, ReviewList([_view(review) for review in found], more))
+
+    async def decide(self, call: Call, asked: Decide) -> Answer:
+        """Decides a record that was not taken, once."""
+        _check_untied(call)
+        decided = await self._decider.decide(_id(call), asked.decision, reason=asked.reason, by=call.caller.key_id)
+        return json_answer(200, _decided(decided), final=decided.state is not ReviewState.OPEN)
+
+
+def _view(review: Review) -> ReviewView:
+    return ReviewView(
+        review_id=review.review_id,
+        call_id=review.call_id,
+        received_at=utc(review.received_at),
+        status=review.status,
+        code=review.code,
+        detail=review.detail,
+        state=review.state,
+        record=review.record,
+        size=review.size,
+        charged=None if review.charged is None else _charged(review.charged),
+        decided_at=review.decided_at and utc(review.decided_at),
+        decided_by=review.decided_by,
+        reason=review.reason,
+    )
+
+
+def _charged(charged: Charged) -> ChargedView:
+    fields = msgspec.structs.asdict(charged)
+    times = {name: utc(value) for name, value in fields.items() if isinstance(value, datetime)}
+    return ChargedView(**fields | times | {"cost": plain(charged.cost)})
+
+
+def _decided(decided: Decided) -> DecidedView:
+    fields = msgspec.structs.asdict(decided)
+    return DecidedView(**fields | {"cost": None if decided.cost is None else plain(decided.cost)})
+
+
+def _check_untied(call: Call) -> None:
+    """Raises Refused: whose an unread record is, nobody knows."""
+    if call.caller.merchants is not None:
+        raise Refused(Code.FORBIDDEN, "a key that is tied to merchants may not see records that were not taken")
+
+
+def _id(call: Call) -> UUID:
+    """Raises Refused (review_not_found): what is no id names no review."""
+    try:
+        return UUID(call.named("review_id"))
+    except ValueError:
+        raise Refused(Code.REVIEW_NOT_FOUND, "no review has such an id") from None

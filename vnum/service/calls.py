@@ -1,0 +1,82 @@
+"""Calls: those of a merchant, page by page; who rang is not among what is shown."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from vnum.finance import DisputeState, dispute_states
+from vnum.model.cells import cell_of
+from vnum.model.refusals import Code, Refused
+from vnum.service.keys import Tie
+from vnum.store import calls as stored
+from vnum.store.database import Database
+
+PAGE = 1_000
+LONGEST = timedelta(days=92)
+"""As many days as one list may span."""
+
+
+class FiledCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as it was taken and rated. biz_at dates it: its answer, or the dial when unanswered; times in UTC.
+    `dispute` = the state of its last dispute."""
+
+    call_id: str
+    biz_at: datetime
+    binding_id: UUID
+    order_id: str
+    host: str
+    extension: str | None
+    call_time: datetime
+    ring_time: datetime | None
+    answer_time: datetime | None
+    release_time: datetime
+    release_dir: int | None
+    release_cause: int | None
+    seconds: int
+    minutes: int
+    cost: Decimal
+    late: bool
+    dispute: DisputeState | None
+
+
+class Calls:
+    def __init__(self, database: Database, cells: int) -> None:
+        self._database = database
+        self._cells = cells
+
+    async def page(
+        self,
+        merchant_id: str,
+        since: datetime,
+        until: datetime,
+        *,
+        tie: Tie = None,
+        order_id: str | None = None,
+        after: tuple[datetime, str] | None = None,
+    ) -> list[FiledCall]:
+        """Up to 1,000 of the merchant's in [since, until), in order of (biz_at, call_id), behind `after`; of a merchant
+        that the key may not see, none. Raises Refused (invalid_request)."""
+        if not since < until <= since + LONGEST:
+            raise Refused(Code.INVALID_REQUEST, f"from must be before to, and at most {LONGEST.days} days before it")
+        if tie is not None and merchant_id not in tie:
+            return []
+        rows = await stored.of_merchant(self._database, merchant_id, since, until, order_id, after or (since, ""), PAGE)
+        async with self._database.acquire() as connection:
+            disputes = await dispute_states(connection, merchant_id, [row["call_id"] for row in rows])
+        return [_call(row, disputes.get(row["call_id"])) for row in rows]
+
+    async def owner(self, call_id: str, tie: Tie = None) -> str:
+        """The merchant who pays for a call. Raises Refused (call_not_found), also for what a tied key may not see."""
+        keys = await stored.locate(self._database, [(cell_of(self._cells, call_id), call_id)])
+        row = (await stored.at(self._database, keys)).get(call_id)
+        if row is None or (tie is not None and row["merchant_id"] not in tie):
+            raise Refused(Code.CALL_NOT_FOUND, "no call of yours has such an id")
+        merchant_id: str = row["merchant_id"]
+        return merchant_id
+
+
+def _call(row: Record, dispute: DisputeState | None) -> FiledCall:
+    return FiledCall(**{name: row[name] for name in FiledCall.__struct_fields__ if name != "dispute"}, dispute=dispute)

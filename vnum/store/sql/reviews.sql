@@ -1,0 +1,76 @@
+-- Call records that were not taken: kept, listed, decided.
+
+-- name: keep_reviews
+-- Keeps what was not taken, once each content. What comes again tells why it is not taken now; what was taken once and
+-- is not any more (another record was accepted in its place) is open again; what was discarded stays so.
+-- $1 cells, $2 review ids, $3 call ids, $4 received at, $5 statuses, $6 codes, $7 details, $8 contents, $9 records
+-- (sealed), $10 key id.
+INSERT INTO call_reviews AS r (cell, review_id, call_id, received_at, status, code, detail, content, key_id, record)
+SELECT cell, review_id, call_id, $4, status, code, detail, content, $10, record
+FROM unnest($1::smallint[], $2::uuid[], $3::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bytea[])
+     AS i (cell, review_id, call_id, status, code, detail, content, record)
+ORDER BY cell, call_id, content
+ON CONFLICT (cell, call_id, content) DO UPDATE
+SET state = 'open', status = excluded.status, code = excluded.code, detail = excluded.detail
+WHERE r.state IN ('retried', 'accepted') OR (r.state = 'open' AND (r.status, r.code) <> (excluded.status, excluded.code));
+
+-- name: reviews
+-- Reviews of a state, oldest first. $1 state, $2 status or null, $3 code or null, $4 the id after which to begin,
+-- $5 how many.
+SELECT cell, review_id, call_id, received_at, status, code, detail, state, decided_at, decided_by, reason, record
+FROM call_reviews
+WHERE state = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR code = $3) AND review_id > $4::uuid
+ORDER BY review_id LIMIT $5::int;
+
+-- name: lock_review
+-- One review, kept from other decisions until the transaction's end. $1 cell, $2 review id.
+SELECT cell, review_id, call_id, received_at, status, code, detail, state, decided_at, decided_by, reason, record
+FROM call_reviews WHERE cell = $1 AND review_id = $2 FOR UPDATE;
+
+-- name: refuse_again
+-- A retry was refused: the review stays open, with what is wrong now. $1 cell, $2 review id, $3 status, $4 code,
+-- $5 detail.
+UPDATE call_reviews SET status = $3, code = $4, detail = $5 WHERE cell = $1 AND review_id = $2;
+
+-- name: decide_review
+-- $1 cell, $2 review id, $3 state, $4 decided at, $5 decided by, $6 reason.
+UPDATE call_reviews SET state = $3, decided_at = $4, decided_by = $5, reason = $6
+WHERE cell = $1 AND review_id = $2 AND state = 'open';
+
+-- name: lock_call
+-- What is charged under a call's id, kept from other replacements until the transaction's end. $1 cell, $2 call id.
+SELECT binding_id, biz_at, content FROM call_keys WHERE cell = $1 AND call_id = $2 AND content IS NOT NULL FOR UPDATE;
+
+-- name: replace_call
+-- Puts an accepted record in the place of the charged call, keeps what was charged as a closed review, and closes the
+-- review: all of it, or nothing if the month of the one or of the other is marked closed. That is judged here, so that a
+-- close and a replacement never miss each other. The call stays that of its binding; late is as in file_records.
+-- $1 host's cell, $2 call id, $3 when the charged call was, $4 when the accepted one was, $5 to $19 the rest of it,
+-- $20 the call's cell, $21 content, $22 review id, $23 now, $24 decided by, $25 reason; of the replaced record: $26
+-- review id, $27 detail, $28 content, $29 sealed.
+WITH replaced AS (
+    UPDATE calls c
+    SET biz_at = $4, key_id = $5, caller = $6, caller_hash = $7, call_time = $8, ring_time = $9, answer_time = $10,
+        release_time = $11, release_dir = $12, release_cause = $13, seconds = $14, minutes = $15, rate = $16,
+        cost = $17, tariff_id = $18, tariff_version = $19,
+        late = $4::timestamptz < (SELECT date_trunc('month', m.created_at, 'Asia/Shanghai') FROM merchants m
+                                  WHERE m.merchant_id = c.merchant_id)
+    WHERE c.cell = $1 AND c.call_id = $2 AND c.biz_at = $3::timestamptz
+      AND NOT EXISTS (SELECT 1 FROM periods p
+                      WHERE p.merchant_id = c.merchant_id AND p.ends_at > least($3::timestamptz, $4::timestamptz))
+    RETURNING c.call_id, c.minutes, c.cost
+), keyed AS (
+    UPDATE call_keys k
+    SET content = $21, minutes = replaced.minutes, cost = replaced.cost, biz_at = $4
+    FROM replaced WHERE k.cell = $20 AND k.call_id = replaced.call_id
+    RETURNING k.call_id
+), kept AS (
+    INSERT INTO call_reviews (cell, review_id, call_id, received_at, status, code, detail, content, key_id, record, state,
+                              decided_at, decided_by, reason)
+    SELECT $20, $26::uuid, keyed.call_id, $23::timestamptz, 'conflict', 'record_conflict', $27::text, $28::bytea, $5,
+           $29::bytea, 'replaced', $23, $24::text, $25::text
+    FROM keyed
+)
+UPDATE call_reviews r SET state = 'accepted', decided_at = $23, decided_by = $24, reason = $25
+WHERE r.cell = $20 AND r.review_id = $22 AND EXISTS (SELECT 1 FROM keyed)
+RETURNING r.review_id;
