@@ -14,7 +14,7 @@ CREATE TABLE disputes (
     resolved_at timestamptz,
     note_number text        CHECK (note_number <> ''),                 -- of the credit note
     CHECK (num_nonnulls(outcome, resolution, resolved_by, resolved_at) IN (0, 4)),
-    CHECK (note_number IS NULL OR outcome = 'upheld')
+    CHECK (note_number IS NULL OR outcome IS NOT DISTINCT FROM 'upheld')
 );
 
 -- A call has one open dispute at most.

@@ -35,6 +35,36 @@ async def test_no_phone_and_no_key_in_answers_logs_and_tables(
             assert not [secret for secret in SECRETS if secret.encode().hex() in row["row"]], table
 
 
+async def looked_at(world: World) -> list[str]:
+    """The records that were not taken, decisions of them, and the calls, by everyone who may see them."""
+    answers: list[str] = []
+    kept = await world.get("/v1/calls/reviews", role="finance")
+    assert len(kept.body["reviews"]) == 4
+    answers.append(kept.raw.decode())
+    for review in kept.body["reviews"]:
+        for decision in ("accept", "retry", "discard"):
+            for reason in (f"he is {PHONE}", PHONE[:3] + " " + PHONE[3:], "seen"):
+                body = {"decision": decision, "reason": reason}
+                reply = await world.post(f"/v1/calls/reviews/{review['review_id']}", body, role="finance")
+                answers.append(reply.raw.decode())
+    for path in (
+        "/v1/calls/reviews?state=discarded",
+        "/v1/calls/reviews?state=accepted",
+        "/v1/calls/reviews?state=replaced",
+        "/v1/calls?merchant_id=m1&from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z",
+        f"/v1/calls?merchant_id=m1&from={PHONE}&to=x",
+        f"/v1/calls/reviews?code={PHONE}",
+        f"/v1/calls/reviews?state={PHONE}",
+    ):
+        answers.append((await world.get(path, role="admin")).raw.decode())
+    assert "replaced" in answers[-5]
+    for reason in (f"mine is {PHONE}", "not me"):
+        reply = await world.post("/v1/calls/c1/disputes", {"reason": reason}, role="merchant")
+        answers.append(reply.raw.decode())
+    answers.append((await world.get("/v1/disputes", role="merchant")).raw.decode())
+    return answers
+
+
 async def unparsable(world: World) -> None:
     """What aiohttp itself refuses, or hears broken off."""
     host, port = world.url.removeprefix("http://").split(":")
@@ -82,6 +112,7 @@ async def many_requests(world: World, monkeypatch: pytest.MonkeyPatch) -> list[s
     good = record("c1", made["extension"])
     await say("/v1/calls/records", {"items": [good, good | {"caller": PHONE}, {"caller": CALLER}, CALLER]}, "switch")
     await say("/v1/calls/records", {"items": [good | {"caller": f"{CALLER}x"}]}, "switch", "k")
+    answers += await looked_at(world)
     await unparsable(world)
     async with world.session.get(f"{world.url}/v1/bindings?merchant_id=m1&order_id=o1&phone={PHONE}") as unauthorized:
         answers.append(await unauthorized.text())
