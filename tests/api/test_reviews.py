@@ -205,7 +205,6 @@ async def test_a_query_that_is_wrong(world: World, query: str) -> None:
         {"decision": "discard", "reason": f"it was {CALLER}"},
         {"decision": "discard", "reason": "x", "force": True},
         [],
-        None,
     ],
 )
 async def test_a_decision_that_is_malformed(world: World, body: Any) -> None:

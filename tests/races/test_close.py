@@ -18,8 +18,7 @@ from vnum.finance import Period
 from vnum.model.bindings import Binding
 from vnum.model.refusals import Code, Refused
 from vnum.service.batch import Bound
-from vnum.service.keep import Status
-from vnum.service.records import CallRecord
+from vnum.service.records import CallRecord, Status
 from vnum.store import bindings as stored
 from vnum.store import calls as stored_calls
 from vnum.store.clock import ensure_months

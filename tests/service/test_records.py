@@ -11,8 +11,7 @@ import pytest
 from tests.engines import DAY, HOST, World, unknown_id
 from vnum.model.bindings import Binding
 from vnum.model.refusals import Code
-from vnum.service.keep import Status
-from vnum.service.records import CallRecord, Reported
+from vnum.service.records import CallRecord, Reported, Status
 
 SECOND = timedelta(seconds=1)
 SHANGHAI = timezone(timedelta(hours=8))

@@ -42,11 +42,10 @@ from vnum.servers import Endpoints
 from vnum.service.batch import Bound
 from vnum.service.clock import ManualClock
 from vnum.service.hosts import NewHost
-from vnum.service.keep import Status
 from vnum.service.labels import Label, LabelItem
 from vnum.service.merchants import NewMerchant
 from vnum.service.orders import BindRequest
-from vnum.service.records import CallRecord
+from vnum.service.records import CallRecord, Status
 from vnum.service.route import Action, Policy, RouteRequest
 from vnum.store import history
 from vnum.store.migrate import drop, migrate

@@ -59,7 +59,7 @@ class Calls:
     ) -> list[FiledCall]:
         """Up to 1,000 of the merchant's in [since, until), in order of (biz_at, call_id), behind `after`; of a merchant
         that the key may not see, none. Raises Refused (invalid_request)."""
-        if not since < until <= since + LONGEST:
+        if not timedelta(0) < until - since <= LONGEST:
             raise Refused(Code.INVALID_REQUEST, f"from must be before to, and at most {LONGEST.days} days before it")
         if tie is not None and merchant_id not in tie:
             return []

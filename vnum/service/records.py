@@ -18,7 +18,8 @@ from vnum.model.numbers import NumberError, parse_extension
 from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
-from vnum.service.keep import Keeper, NotTaken, Status
+from vnum.service.keep import Keeper, NotTaken
+from vnum.service.keep import Status as Status
 from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.service.route import CallId, Digits
