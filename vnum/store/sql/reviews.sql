@@ -45,14 +45,14 @@ SELECT binding_id, biz_at, content FROM call_keys WHERE cell = $1 AND call_id = 
 -- Puts an accepted record in the place of the charged call, keeps what was charged as a closed review, and closes the
 -- review: all of it, or nothing if the month of the one or of the other is marked closed. That is judged here, so that a
 -- close and a replacement never miss each other. The call stays that of its binding; late is as in file_records.
--- $1 host's cell, $2 call id, $3 when the charged call was, $4 when the accepted one was, $5 to $19 the rest of it,
--- $20 the call's cell, $21 content, $22 review id, $23 now, $24 decided by, $25 reason; of the replaced record: $26
--- review id, $27 detail, $28 content, $29 sealed.
+-- $1 host's cell, $2 call id, $3 when the charged call was, $4 when the accepted one was, $5 to $22 the rest of it,
+-- $23 the call's cell, $24 content, $25 review id, $26 now, $27 decided by, $28 reason; of the replaced record: $29
+-- review id, $30 detail, $31 content, $32 sealed.
 WITH replaced AS (
     UPDATE calls c
     SET biz_at = $4, key_id = $5, caller = $6, caller_hash = $7, call_time = $8, ring_time = $9, answer_time = $10,
-        release_time = $11, release_dir = $12, release_cause = $13, seconds = $14, minutes = $15, rate = $16,
-        cost = $17, tariff_id = $18, tariff_version = $19,
+        release_time = $11, release_dir = $12, release_cause = $13, seconds = $14, minutes = $15, units = $16,
+        unit_s = $17, rate = $18, setup_fee = $19, cost = $20, tariff_id = $21, tariff_version = $22,
         late = $4::timestamptz < (SELECT date_trunc('month', m.created_at, 'Asia/Shanghai') FROM merchants m
                                   WHERE m.merchant_id = c.merchant_id)
     WHERE c.cell = $1 AND c.call_id = $2 AND c.biz_at = $3::timestamptz
@@ -61,16 +61,16 @@ WITH replaced AS (
     RETURNING c.call_id, c.minutes, c.cost
 ), keyed AS (
     UPDATE call_keys k
-    SET content = $21, minutes = replaced.minutes, cost = replaced.cost, biz_at = $4
-    FROM replaced WHERE k.cell = $20 AND k.call_id = replaced.call_id
+    SET content = $24, minutes = replaced.minutes, cost = replaced.cost, biz_at = $4
+    FROM replaced WHERE k.cell = $23 AND k.call_id = replaced.call_id
     RETURNING k.call_id
 ), kept AS (
     INSERT INTO call_reviews (cell, review_id, call_id, received_at, status, code, detail, content, key_id, record, state,
                               decided_at, decided_by, reason)
-    SELECT $20, $26::uuid, keyed.call_id, $23::timestamptz, 'conflict', 'record_conflict', $27::text, $28::bytea, $5,
-           $29::bytea, 'replaced', $23, $24::text, $25::text
+    SELECT $23, $29::uuid, keyed.call_id, $26::timestamptz, 'conflict', 'record_conflict', $30::text, $31::bytea, $5,
+           $32::bytea, 'replaced', $26, $27::text, $28::text
     FROM keyed
 )
-UPDATE call_reviews r SET state = 'accepted', decided_at = $23, decided_by = $24, reason = $25
-WHERE r.cell = $20 AND r.review_id = $22 AND EXISTS (SELECT 1 FROM keyed)
+UPDATE call_reviews r SET state = 'accepted', decided_at = $26, decided_by = $27, reason = $28
+WHERE r.cell = $23 AND r.review_id = $25 AND EXISTS (SELECT 1 FROM keyed)
 RETURNING r.review_id;
