@@ -12,8 +12,13 @@ import uvloop
 from click.testing import CliRunner, Result
 
 from vnum.cli import main
+from vnum.engine import Parts, open_engine
 from vnum.servers import Endpoints
+from vnum.service.clock import peek
+from vnum.service.records import CallRecord
 from vnum.store.migrate import drop
+
+UNKNOWN = "00000000-0000-7000-8000-000000000000"
 
 
 class Shell:
@@ -247,3 +252,60 @@ def test_hosts_out_of_a_spreadsheet_in_another_encoding_are_refused(ready: Shell
     assert "1 hosts registered, 2 refused" in result.output
     assert "hosts.csv:2: not UTF-8" in result.output
     assert "hosts.csv:4: more cells" in result.output
+
+
+def test_records_that_were_not_taken_are_listed_and_decided(ready: Shell, endpoints: Endpoints) -> None:
+    assert "0 open" in ready.good("records", "reviews")
+    review_id = uvloop.run(_not_taken(endpoints, ready))
+    listed = ready.good("records", "reviews")
+    for words in ("1 open", "138****0000", "host_not_found", "184****3965"):
+        assert words in listed
+    refused = ready.run("records", "decide", review_id, "--retry", "--reason", "host comes today")
+    assert refused.exit_code == 1
+    assert "still open: host_not_found" in refused.output
+    assert "discarded" in ready.good("records", "decide", review_id, "--discard", "--reason", "a test call")
+    again = ready.run("records", "decide", review_id, "--discard", "--reason", "a test call")
+    assert again.exit_code == 1
+    assert "decided" in again.output
+    assert "1 discarded" in ready.good("records", "reviews", "--state", "discarded")
+
+
+async def _not_taken(endpoints: Endpoints, shell: Shell) -> str:
+    """A record of a host that nobody registered; the id of its review."""
+    parts = Parts(
+        postgres_dsn=endpoints.postgres_dsn,
+        redis_url=endpoints.redis_url,
+        key_file=Path(shell.environment["VNUM_MASTER_KEY_FILE"]),
+        schema=shell.environment["VNUM_SCHEMA"],
+        postgres_connections=2,
+    )
+    async with open_engine(parts) as engine:
+        now = await peek(engine.clock, engine.database)
+        ended = CallRecord(call_id="c1", host="18400913965", caller="13800000000", call_time=now, release_time=now)
+        await engine.records.report([ended])
+        (review,) = await engine.reviews.page()
+    return str(review.review_id)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["records", "decide", "x", "--discard", "--reason", "r"], "not a valid UUID"),
+        (["records", "decide", UNKNOWN, "--discard"], "--reason"),
+        (["records", "decide", UNKNOWN, "--reason", "r"], "one of --accept"),
+        (["records", "decide", UNKNOWN, "--discard", "--reason", " "], "must not be empty"),
+        (["records", "decide", UNKNOWN, "--discard", "--reason", "r"], "review_not_found"),
+        (["records", "reviews", "--state", "closed"], "closed"),
+        (["disputes", "--state", "closed"], "closed"),
+    ],
+)
+def test_a_decision_that_can_not_be_made_says_why(ready: Shell, arguments: list[str], words: str) -> None:
+    result = ready.run(*arguments)
+    assert result.exit_code in (1, 2)
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+def test_disputes_are_listed(ready: Shell) -> None:
+    assert "0 open" in ready.good("disputes")
+    assert "0 upheld" in ready.good("disputes", "--state", "upheld", "--merchant", "m1")

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vnum.model.phones import Phone, PhoneError, is_mobile, mask, parse_caller, parse_recipient
+from vnum.model.phones import (
+    Phone,
+    PhoneError,
+    holds_phone,
+    is_mobile,
+    mask,
+    masked_caller,
+    parse_caller,
+    parse_recipient,
+)
 
 DIGITS = "0123456789"
 ODD = "0123456789 +-()#,转ext;=分机０１＋－（）\u202d٣①"
@@ -307,3 +316,43 @@ def test_a_phone_shows_nothing_of_itself() -> None:
     phone = parse_recipient("021-12345678-801")
     shown = "Phone(+86********78;ext=***)"
     assert [repr(phone), str(phone), f"{phone}", repr([phone])] == [shown, shown, shown, f"[{shown}]"]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("13812345678", "138****5678"),
+        ("+86 138-1234-5678", "138****5678"),
+        ("02112345678", "+86********78"),
+        ("+14155552671", "+*********71"),
+        ("10086", "*****"),
+        ("", "anonymous"),
+        ("anonymous", "anonymous"),
+        ("13812345678x", "unreadable, 12 characters"),
+        ("1" * 65, "unreadable, 65 characters"),
+    ],
+)
+def test_what_people_see_of_a_caller(written: str, shown: str) -> None:
+    assert masked_caller(written) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("he is 13812345678", True),
+        ("(138 1234 5678)", True),
+        ("+86-138-1234-5678.", True),
+        ("008613812345678", True),
+        ("电话１３８１２３４５６７８", True),
+        ("021-12345678", True),
+        ("0571 88889999", True),
+        ("order 20261105001", False),
+        ("invoice VN-CN-2026-000001, 0.04 CNY", False),
+        ("call 7f3a138123456789", False),
+        ("at 2026-11-05 10:00:00", False),
+        ("on 02-12-2026 10:30", False),
+        ("", False),
+    ],
+)
+def test_a_phone_in_a_sentence(text: str, there: bool) -> None:
+    assert holds_phone(text) is there

@@ -91,10 +91,12 @@ async def charged(world: World) -> Any:
 @pytest.mark.parametrize(
     ("given", "code", "shown"),
     [
-        ({"host": "18400000009"}, Code.HOST_NOT_FOUND, {"host": "18400000009", "caller": "138****0000"}),
+        ({"host": "18400000009"}, Code.HOST_NOT_FOUND, {"host": "184****0009", "caller": "138****0000"}),
         ({"caller": "13800000000x"}, Code.INVALID_CALLER, {"caller": "unreadable, 12 characters"}),
         ({"extension": CALLER}, Code.INVALID_NUMBER, {"extension": "11 characters"}),
-        ({"host": "+8613800000000"}, Code.HOST_NOT_FOUND, {"host": "14 characters"}),
+        ({"host": "+8613800000000"}, Code.HOST_NOT_FOUND, {"host": "138****0000"}),
+        ({"host": "is 13800000000"}, Code.HOST_NOT_FOUND, {"host": "unreadable, 14 characters"}),
+        ({"caller": "x"}, Code.INVALID_CALLER, {"host": HOST}),
         ({"caller": "02112345678", "host": "18400000009"}, Code.HOST_NOT_FOUND, {"caller": "+86********78"}),
         ({"caller": "anonymous", "host": "18400000009"}, Code.HOST_NOT_FOUND, {"caller": "anonymous"}),
     ],

@@ -7,7 +7,8 @@ Where the answer is written:
 - extend is not idempotent by itself, so its answer is kept in the transaction that extends: both or neither.
 - Everything else repeats without harm, so its answer is kept right after the effect. A crash in between loses the
   answer only: a bind comes to the same live binding (200 in place of 201), a release, a record and a close to what they
-  came to before. Registering a merchant or host is answered 409 `..._exists` then, which says that it is there.
+  came to before. Registering a merchant or host is answered 409 `..._exists` then, which says that it is there;
+  deciding a review or resolving a dispute 409 `..._decided` or `..._resolved`, opening one `dispute_open`.
 - route is asked anew each time, since what it answers holds for this moment and carries a phone: under its key only
   the request is kept, so that another one is refused.
 

@@ -24,7 +24,7 @@ class ReviewQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: ReviewState = ReviewState.OPEN
     status: Literal["conflict", "rejected"] | None = None
     code: Name | None = None
-    after: UUID = FIRST
+    after: UUID | None = None
 
 
 class ChargedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class Reviews:
         """Records that were not taken, 1,000 at a time, oldest first, with what is charged in their place."""
         _check_untied(call)
         status = None if asked.status is None else Status(asked.status)
-        found = await self._reviews.page(state=asked.state, status=status, code=asked.code, after=asked.after)
+        found = await self._reviews.page(state=asked.state, status=status, code=asked.code, after=asked.after or FIRST)
         more = found[-1].review_id if len(found) == PAGE else None
         return json_answer(200, ReviewList([_view(review) for review in found], more))
 

@@ -3,6 +3,7 @@
 import click
 
 from vnum.cli.clock import clock
+from vnum.cli.disputes import disputes
 from vnum.cli.doctor import doctor
 from vnum.cli.hosts import hosts
 from vnum.cli.invoices import invoice
@@ -12,6 +13,7 @@ from vnum.cli.pool import pool
 from vnum.cli.reconcile import reconcile
 from vnum.cli.records import records
 from vnum.cli.replay import replay, sample
+from vnum.cli.reviews import decide, reviews
 from vnum.cli.serve import serve
 from vnum.cli.tariffs import tariff
 
@@ -26,5 +28,7 @@ def main() -> None:
     """
 
 
-for command in (serve, replay, sample, hosts, pool, records, reconcile, invoice, tariff, keys, clock, doctor, migrate):
+records.add_command(reviews)
+records.add_command(decide)
+for command in (serve, replay, sample, hosts, pool, records, reconcile, disputes, invoice, tariff, keys, clock, doctor, migrate):
     main.add_command(command)

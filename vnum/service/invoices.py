@@ -76,7 +76,7 @@ class Invoices:
         month = Period.parse(period)
         async with self._one_of_few():
             now = await peek(self._clock, self._database)
-            merchants = _seen(merchant_id, tie)
+            merchants = within(tie, merchant_id)
             return await draft(self._database, month, now=now, merchant_ids=merchants, after=after, limit=PAGE)
 
     async def page(

@@ -26,7 +26,6 @@ PAGE = 1_000
 FIRST = UUID(int=0)
 """Before every id."""
 
-_HOST_DIGITS = 11
 _EXTENSION_DIGITS = 4
 
 
@@ -128,7 +127,7 @@ class Reviews:
             code=Code(row["code"]),
             detail=row["detail"],
             state=ReviewState(row["state"]),
-            record=None if record is None else _masked(record),
+            record=None if record is None else _masked(record, known_host=row["code"] != Code.HOST_NOT_FOUND),
             size=len(text.encode()) if record is None else None,
             charged=None if charged is None else self._beside(charged),
             decided_at=row["decided_at"],
@@ -160,15 +159,16 @@ def read_record(text: str) -> CallRecord | None:
         return None
 
 
-def _masked(record: CallRecord) -> Masked:
+def _masked(record: CallRecord, *, known_host: bool) -> Masked:
+    """A host that is not registered may be a phone in the wrong field."""
     extension = record.extension
     return Masked(
-        host=_digits(record.host, _HOST_DIGITS),
+        host=record.host if known_host else masked_caller(record.host),
         caller=masked_caller(record.caller),
         call_time=_utc(record.call_time),
         release_time=_utc(record.release_time),
         binding_id=record.binding_id,
-        extension=None if extension is None else _digits(extension, _EXTENSION_DIGITS),
+        extension=None if extension is None else _extension(extension),
         ring_time=record.ring_time and _utc(record.ring_time),
         answer_time=record.answer_time and _utc(record.answer_time),
         release_dir=record.release_dir,
@@ -176,9 +176,9 @@ def _masked(record: CallRecord) -> Masked:
     )
 
 
-def _digits(text: str, most: int) -> str:
-    """A host or extension as it came, unless it is longer than one can be: people key in phones by mistake."""
-    return text if len(text) <= most else f"{len(text)} characters"
+def _extension(text: str) -> str:
+    """As it came, unless it is longer than one can be: people key in phones by mistake."""
+    return text if len(text) <= _EXTENSION_DIGITS else f"{len(text)} characters"
 
 
 def _utc(instant: datetime) -> datetime:
