@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from tests.engines import DAY, HOST, World, the, unknown_id
+from tests.engines import DAY, HOST, World, on_pool, the, unknown_id
 from vnum.engine import Engine, assemble
 from vnum.model.bindings import Binding
 from vnum.model.refusals import Code, Refused
@@ -406,3 +406,30 @@ async def test_a_reason_has_no_phone_in_it(world: World, reason: str) -> None:
         await world.engine.decider.decide(review.review_id, Decision.DISCARD, reason=reason, by="ann")
     assert the(error).code is Code.INVALID_REQUEST
     assert (await only(world)).state is ReviewState.OPEN
+
+
+async def test_a_call_is_found_by_its_id_whatever_cells_it_lies_in(bare_world: World) -> None:
+    """The id's own cell and the host's differ."""
+    cells = 4
+    world = on_pool(bare_world, bare_world.engine.pool, cells=cells)
+    await world.merchant()
+    for n in range(cells):
+        await world.host(str(int(HOST) + n))
+    for n in range(cells):
+        binding = await world.bind(f"o{n}", n)
+        first = record(world, binding, call_id=f"c{n}", host=binding.host, call_time=world.now)
+        first = msgspec.structs.replace(first, answer_time=world.now, release_time=world.now + 61 * SECOND)
+        await report(world, first)
+        await report(world, msgspec.structs.replace(first, release_time=world.now + 121 * SECOND))
+        review = await only(world)
+        assert review.charged is not None
+        assert (review.charged.order_id, review.charged.minutes) == (f"o{n}", 2)
+        assert (await decide(world, Decision.ACCEPT)).minutes == 3
+        assert await world.engine.calls.owner(f"c{n}") == "m"
+        assert (await only_replaced(world, f"c{n}")).charged.minutes == 3  # type: ignore[union-attr]
+    assert await world.count("calls WHERE minutes = 3") == cells
+
+
+async def only_replaced(world: World, call_id: str) -> Review:
+    (review,) = [one for one in await reviews(world, ReviewState.REPLACED) if one.call_id == call_id]
+    return review

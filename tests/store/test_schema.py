@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import asyncpg
 import pytest
 
 from tests.engines import World, connect_owner
+from vnum.finance import apply_migrations
 from vnum.servers import Endpoints
-from vnum.store.migrate import drop, migrate, missing
+from vnum.store.migrate import drop, migrate, missing, needed
 
 ROOT = Path(__file__).resolve().parents[2]
 GROWING = [
@@ -99,6 +101,35 @@ async def test_migrating_twice_changes_nothing(endpoints: Endpoints) -> None:
     assert "vnum/0001_core" in first
     assert await migrate(endpoints.postgres_admin_dsn, "twice") == []
     await drop(endpoints.postgres_admin_dsn, "twice")
+
+
+async def test_calls_that_were_filed_before_are_found_by_their_id(endpoints: Endpoints) -> None:
+    """And what was kept aside before is open."""
+    connection = await asyncpg.connect(endpoints.postgres_admin_dsn)
+    try:
+        scripts = needed()
+        last = next(n for n, script in enumerate(scripts) if script.name == "vnum/0004_reviews")
+        await apply_migrations(connection, "older", scripts[:last])
+        await connection.execute(
+            """SELECT ensure_months('2026-10-01+00', '2026-10-31+00');
+               INSERT INTO call_keys (cell, call_id, binding_id, content) VALUES
+                   (3, 'filed', gen_random_uuid(), 'x'), (3, 'routed', gen_random_uuid(), NULL);
+               INSERT INTO calls (cell, call_id, biz_at, host, binding_id, merchant_id, order_id, key_id, call_time,
+                                  release_time, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id,
+                                  tariff_version, late)
+               VALUES (1, 'filed', '2026-10-05 04:00:10+00', 'h', gen_random_uuid(), 'm', 'o', 1,
+                       '2026-10-05 04:00:00+00', '2026-10-05 04:01:10+00', 60, 1, 1, 60, 0.02, 0, 0.02, 'default', 1,
+                       false);
+               INSERT INTO call_reviews (cell, review_id, call_id, received_at, status, code, content, key_id, record)
+               VALUES (0, gen_random_uuid(), 'c', '2026-10-05+00', 'rejected', 'no_binding', 'x', 1, 'x')"""
+        )
+        await apply_migrations(connection, "older", scripts)
+        rows = await connection.fetch("SELECT call_id, biz_at = '2026-10-05 04:00:10+00' FROM call_keys ORDER BY 1")
+        assert [tuple(row) for row in rows] == [("filed", True), ("routed", None)]
+        assert tuple(await connection.fetchrow("SELECT state, detail FROM call_reviews")) == ("open", "")
+    finally:
+        await connection.close()
+        await drop(endpoints.postgres_admin_dsn, "older")
 
 
 async def test_two_processes_may_migrate_at_once(endpoints: Endpoints) -> None:
