@@ -30,5 +30,20 @@ def main() -> None:
 
 records.add_command(reviews)
 records.add_command(decide)
-for command in (serve, replay, sample, hosts, pool, records, reconcile, disputes, invoice, tariff, keys, clock, doctor, migrate):
+for command in (
+    serve,
+    replay,
+    sample,
+    hosts,
+    pool,
+    records,
+    reconcile,
+    disputes,
+    invoice,
+    tariff,
+    keys,
+    clock,
+    doctor,
+    migrate,
+):
     main.add_command(command)
