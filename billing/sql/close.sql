@@ -31,13 +31,13 @@ SELECT EXISTS (SELECT 1 FROM usage_accounts WHERE merchant_id = $1)
 DROP TABLE IF EXISTS pg_temp.close_pending, pg_temp.close_windows, pg_temp.close_lines, pg_temp.close_late
 
 -- name: collect_pending
--- The merchants to close: opened before the period's end and not closed yet. $1 period, $2 its end, $3 merchants or null
--- for all.
+-- The merchants to close: opened before the period's end and not closed yet. $1 period, $2 its end, $3 one merchant or
+-- null for all.
 CREATE TEMPORARY TABLE close_pending AS
 SELECT a.merchant_id, a.opened_at, a.invoice_title, a.tax_no
 FROM usage_accounts a
 WHERE a.opened_at < $2::timestamptz
-  AND ($3::text[] IS NULL OR a.merchant_id = ANY ($3))
+  AND ($3::text IS NULL OR a.merchant_id = $3)
   AND NOT EXISTS (SELECT 1 FROM closes c WHERE c.merchant_id = a.merchant_id AND c.period = $1::date)
 
 -- name: index_pending
@@ -107,8 +107,9 @@ ON CONFLICT (merchant_id, period) DO NOTHING
 -- name: collect_lines
 -- The lines of all pending merchants, each usage relation read once. $1, $2 the window.
 -- Rental: a day is priced by the window of the merchant in which it starts (rule 6.10). Calls: rated when they arrived;
--- summed by what they were rated with. Free minutes (rule 6.12): those of the merchant's first window (since he was opened), taken by his calls
--- in order of their answer, in whole units; the calls are read once more for the merchants who have any.
+-- summed by what they were rated with. Free minutes (rule 6.12): those of the window in which the month begins, or in
+-- which the merchant was opened, taken by his calls in order of their answer, in whole units; the calls are read once
+-- more for the merchants who have any.
 CREATE TEMPORARY TABLE close_lines AS
 WITH rental AS (
     SELECT w.merchant_id, w.starts_at, count(*) FILTER (WHERE d.days > 0) AS bindings, sum(d.days) AS days
@@ -126,8 +127,9 @@ WITH rental AS (
     GROUP BY c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.setup_fee
 ), allowance AS (
     SELECT DISTINCT ON (w.merchant_id) w.merchant_id, w.free_minutes * 60::bigint AS free_s
-    FROM close_windows w JOIN close_pending m USING (merchant_id)
-    WHERE w.ends_at > m.opened_at ORDER BY w.merchant_id, w.starts_at
+    FROM close_windows w
+    JOIN close_pending m ON m.merchant_id = w.merchant_id AND w.ends_at > m.opened_at
+    ORDER BY w.merchant_id, w.starts_at
 ), talk AS (
     SELECT c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.units, a.free_s - coalesce(
                sum(c.units * c.unit_s) OVER (PARTITION BY c.merchant_id ORDER BY c.answered_at, c.call_id COLLATE "C"
