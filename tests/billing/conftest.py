@@ -4,6 +4,7 @@ Time in these tests is text in Asia/Shanghai, "2026-10-03 12:00"; nothing reads 
 """
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -160,12 +161,23 @@ async def connect(endpoints: Servers, schema: str) -> AsyncIterator[Callable[...
 
 
 @pytest.fixture
-async def world(endpoints: Servers, schema: str, connect: Callable[..., Any]) -> AsyncIterator[World]:
+async def world(endpoints: Servers, schema: str) -> AsyncIterator[World]:
     """An empty world: tariff "default" 0.00018 a day and 0.02 a minute, no merchant."""
-    owner = await connect(owner=True)
-    await migrate.apply(owner, schema, migrate.load("billing", "billing"))
-    await owner.execute(USAGE)
+    async with open_world(endpoints, schema) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_world(endpoints: Servers, schema: str, *, empty: bool = True) -> AsyncIterator[World]:
+    """A world on a schema that is made, or with `empty=False` on one that was made before."""
     settings = {"search_path": schema, "timezone": "America/New_York", "statement_timeout": "30s"}
-    pool = await asyncpg.create_pool(endpoints.postgres_dsn, min_size=1, max_size=4, server_settings=settings)
-    async with pool:
-        yield World(pool, owner)
+    owner = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings=settings)
+    try:
+        if empty:
+            await migrate.apply(owner, schema, migrate.load("billing", "billing"))
+            await owner.execute(USAGE)
+        pool = await asyncpg.create_pool(endpoints.postgres_dsn, min_size=1, max_size=4, server_settings=settings)
+        async with pool:
+            yield World(pool, owner)
+    finally:
+        await owner.close()
