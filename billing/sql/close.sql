@@ -31,13 +31,13 @@ SELECT EXISTS (SELECT 1 FROM usage_accounts WHERE merchant_id = $1)
 DROP TABLE IF EXISTS pg_temp.close_pending, pg_temp.close_windows, pg_temp.close_lines, pg_temp.close_late
 
 -- name: collect_pending
--- The merchants to close: opened before the period's end and not closed yet. $1 period, $2 its end, $3 one merchant or
--- null for all.
+-- The merchants to close: opened before the period's end and not closed yet. $1 period, $2 its end, $3 merchants or null
+-- for all.
 CREATE TEMPORARY TABLE close_pending AS
 SELECT a.merchant_id, a.opened_at, a.invoice_title, a.tax_no
 FROM usage_accounts a
 WHERE a.opened_at < $2::timestamptz
-  AND ($3::text IS NULL OR a.merchant_id = $3)
+  AND ($3::text[] IS NULL OR a.merchant_id = ANY ($3))
   AND NOT EXISTS (SELECT 1 FROM closes c WHERE c.merchant_id = a.merchant_id AND c.period = $1::date)
 
 -- name: index_pending
@@ -127,9 +127,8 @@ WITH rental AS (
     GROUP BY c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.setup_fee
 ), allowance AS (
     SELECT DISTINCT ON (w.merchant_id) w.merchant_id, w.free_minutes * 60::bigint AS free_s
-    FROM close_windows w
-    JOIN close_pending m ON m.merchant_id = w.merchant_id AND w.ends_at > m.opened_at
-    ORDER BY w.merchant_id, w.starts_at
+    FROM close_windows w JOIN close_pending m USING (merchant_id)
+    WHERE w.ends_at > m.opened_at ORDER BY w.merchant_id, w.starts_at
 ), talk AS (
     SELECT c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.units, a.free_s - coalesce(
                sum(c.units * c.unit_s) OVER (PARTITION BY c.merchant_id ORDER BY c.answered_at, c.call_id COLLATE "C"

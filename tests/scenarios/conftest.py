@@ -19,11 +19,9 @@ from billing.periods import Period
 from tests.api.conftest import Reply, World
 from tests.engines import connect_owner, key_folder, open_world, schema
 from vnum.api.server import serve
-from vnum.finance import NO_TAX, CalendarDay, Increments, StartedDay, Tax
 from vnum.servers import Endpoints
 from vnum.service.clock import ManualClock
 from vnum.service.keys import Role
-from vnum.service.tariffs import NewTariff
 from vnum.store.clock import ensure_months
 
 from .story import SHANGHAI, Bill, Step, Story, Sum, instant, read_bills, read_steps
@@ -86,23 +84,23 @@ class Teller:
     async def _suspend(self, merchant: str) -> Reply:
         return await self.world.patch(f"/v1/merchants/{merchant}", {"state": "suspended"})
 
-    async def _tariff(self, name: str, since: str, *terms: str) -> None:
+    async def _tariff(self, name: str, since: str, *terms: str) -> Reply:
         of = TERMS | dict(term.split("=") for term in terms)
-        day, seconds = Decimal(of["day"]), {name: int(of[name]) for name in ("first", "next", "minimum", "free")}
         mode, _, rate = of["tax"].partition(":")
-        new = NewTariff(
-            tariff_id=name,
-            effective_from=instant(since),
-            rental=CalendarDay(rate=day) if of["count"] == "calendar" else StartedDay(rate=day),
-            calls=Increments(
-                minute=Decimal(of["minute"]),
-                setup_fee=Decimal(of["setup"]),
-                **{f"{name}_s": value for name, value in seconds.items()},
-            ),
-            free_minutes=int(of["free_minutes"]),
-            tax=NO_TAX if mode == "none" else Tax(mode="added" if mode == "added" else "included", rate=Decimal(rate)),
-        )
-        await self.world.engine.tariffs.add(new, "finance")
+        new = {
+            "tariff_id": name,
+            "effective_from": instant(since).isoformat(),
+            "rental": {"model": "calendar_day" if of["count"] == "calendar" else "started_day", "rate": of["day"]},
+            "calls": {
+                "model": "increments",
+                "minute": of["minute"],
+                "setup_fee": of["setup"],
+                **{f"{term}_s": int(of[term]) for term in ("first", "next", "minimum", "free")},
+            },
+            "free_minutes": int(of["free_minutes"]),
+            "tax": {"mode": "included", "rate": "0"} if mode == "none" else {"mode": mode, "rate": rate},
+        }
+        return await self.world.post("/v1/tariffs", new, role="finance")
 
     async def _assign(self, merchant: str, tariff: str, since: str | None = None) -> Reply:
         change = {"tariff_id": tariff} | ({} if since is None else {"tariff_from": instant(since).isoformat()})
