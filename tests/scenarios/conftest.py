@@ -153,9 +153,19 @@ class Teller:
         period = first
         while period <= last:
             await self.move(period.ends_at + timedelta(hours=3))
+            drafts = await self.drafts(str(period))
             reply = await self._close(str(period))
             assert reply.status == 200, reply.body
+            made = [one for one in await self.invoices() if one["period"] == str(period)]
+            assert reply.body["invoices_made"] == len(drafts)
+            assert drafts == [shown(one) for one in made if one["merchant_id"] in {d["merchant_id"] for d in drafts}]
             period = period.next
+
+    async def drafts(self, period: str) -> list[dict[str, Any]]:
+        """What the month would be, of those whose month is not closed; a close at once must make just that of it."""
+        reply = await self.world.get(f"/v1/invoices/draft?period={period}", role="finance")
+        assert reply.status == 200, reply.body
+        return [shown(draft) for draft in reply.body["invoices"]]
 
     async def invoices(self) -> list[dict[str, Any]]:
         reply = await self.world.get("/v1/invoices", role="finance")
@@ -166,6 +176,11 @@ class Teller:
         reply = await self.world.get(f"/v1/invoices/{path}", role="finance")
         assert reply.status == 200, reply.body
         return list(csv.DictReader(io.StringIO(reply.body))) if isinstance(reply.body, str) else reply.body
+
+
+def shown(bill: dict[str, Any]) -> dict[str, Any]:
+    """What a draft and an invoice have in common."""
+    return {name: value for name, value in bill.items() if name not in ("number", "state", "as_of", "closed_at")}
 
 
 def _written(text: str, today: date) -> str:
