@@ -97,7 +97,7 @@ STATUS: Final[dict[str, int]] = {
     "migration_unknown": 500,
 }
 
-_BILLING_NAMES: Final = {"period_invalid": Code.INVALID_REQUEST}
+_BILLING_NAMES: Final = {"period_invalid": Code.INVALID_REQUEST, "date_invalid": Code.INVALID_REQUEST}
 _HTTP: Final = {
     404: (Code.NOT_FOUND, "there is nothing at this path"),
     405: (EdgeCode.METHOD_NOT_ALLOWED, "this path has no such method"),
