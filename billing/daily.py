@@ -1,8 +1,9 @@
 """Daily bills: the charges of one date of Asia/Shanghai, of closed and open months alike.
 
-A row is a rental day that starts on the date, at the count and price of the merchant's tariff at that start, or a charged
-call that was answered on it, at what its invoice row says (billing rules 6.2, 6.4, 6.12). A late call has its own date.
-So the rows of a month's dates are the lines of its invoice, and the late calls of that month wherever they were billed.
+A row is a rental day that starts on the date, at the count and price of the merchant's tariff at that start, or a
+charged call that was answered on it, at what its invoice row says (billing rules 6.2, 6.4, 6.12). A late call has its
+own date. So the rows of a month's dates are the lines of its invoice, and the late calls of that month wherever they
+were billed.
 """
 
 from collections.abc import AsyncGenerator, Sequence

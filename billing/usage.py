@@ -88,9 +88,7 @@ async def usage_by_date(connection: Connection, merchant_ids: Sequence[str], dat
     window, now = dates.window, dates.now
     numbers = {
         (row["merchant_id"], row["biz_date"]): (row["new"], row["live"])
-        for row in await connection.fetch(
-            _SQL["numbers"], merchant_ids, *window, now, dates.longest, biz_date(now)
-        )
+        for row in await connection.fetch(_SQL["numbers"], merchant_ids, *window, now, dates.longest, biz_date(now))
     }
     amounts = defaultdict[tuple[str, date], list[Row]](list)
     for row in await _amounts(connection, merchant_ids, window, now, dates.longest):
@@ -126,7 +124,9 @@ async def spent(
     rows = await _amounts(connection, merchant_ids, Period.of(now).span, now, longest)
     found = dict.fromkeys(merchant_ids, ZERO)
     for row in rows:
-        found[row["merchant_id"]] = total([found[row["merchant_id"]], row["amount"], added(read_tax(row), row["amount"])])
+        found[row["merchant_id"]] = total(
+            [found[row["merchant_id"]], row["amount"], added(read_tax(row), row["amount"])]
+        )
     return found
 
 

@@ -54,6 +54,7 @@ STATUS: Final[dict[str, int]] = {
     Code.DISPUTE_NOT_FOUND: 404,
     Code.MERCHANT_EXISTS: 409,
     Code.MERCHANT_SUSPENDED: 409,
+    Code.SPEND_CAP_REACHED: 409,
     Code.HOST_EXISTS: 409,
     Code.HOST_IN_USE: 409,
     Code.HOST_LOCKED: 409,
