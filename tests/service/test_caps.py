@@ -1,5 +1,6 @@
 """What a merchant may spend a month: warned from the alert on, no new numbers from the cap on; what is lent goes on."""
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from tests.engines import DAY, START, World, host_number, on_pool, request
+from vnum.finance import spent as spent_in_billing
 from vnum.model.bindings import Binding
 from vnum.model.refusals import Code, Refusal
 from vnum.service.batch import Bound
@@ -219,6 +221,47 @@ async def test_what_others_add_is_known_after_ten_seconds(world: World) -> None:
     world.pass_time(REMEMBERED)
     assert await code(world, "f", 6) is Code.SPEND_CAP_REACHED
     assert await code(other, "f", 6) is Code.SPEND_CAP_REACHED
+
+
+async def test_it_is_read_ahead_while_what_is_known_still_holds(world: World) -> None:
+    """Five seconds on, a bind goes by what is known, and starts to read; who comes later finds it done."""
+    await limit(world, spend_cap="0.0005")
+    await world.bind("a", 1)
+    await on_pool(world, world.engine.pool).bind("b", 2)
+    await on_pool(world, world.engine.pool).bind("c", 3)
+    world.pass_time(REMEMBERED / 2)
+    await world.bind("d", 4)
+    spending = world.engine.spending
+    await asyncio.gather(*spending._readings.values())
+    assert spending._known["m"].read_at == world.now
+    assert await code(world, "e", 5) is Code.SPEND_CAP_REACHED
+
+
+async def test_trouble_while_reading_refuses_and_does_not_last(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lost(*_: object) -> None:
+        raise ConnectionError
+
+    await limit(world, spend_cap="1")
+    with monkeypatch.context() as patched:
+        patched.setattr("vnum.service.spend.spent", lost)
+        assert await code(world, "a") is Code.STORE_UNAVAILABLE
+    await world.bind("a")
+
+
+async def test_binds_at_once_read_once_and_count_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+
+    async def counted(connection: Any, names: list[str], *rest: Any) -> Any:
+        reads.append(names)
+        return await spent_in_billing(connection, names, *rest)
+
+    monkeypatch.setattr("vnum.service.spend.spent", counted)
+    await limit(world, spend_cap="0.0005")
+    outcomes = await asyncio.gather(
+        *(world.engine.binder.bind([request(f"o{n}", n), request(f"p{n}", n + 50)]) for n in range(1, 5))
+    )
+    bound = [outcome for pair in outcomes for outcome in pair if isinstance(outcome, Bound)]
+    assert (len(bound), reads) == (3, [["m"]])
 
 
 async def test_it_is_warned_once_a_month(world: World) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 
 import msgspec
 import structlog
@@ -26,6 +27,13 @@ log = structlog.get_logger()
 
 REMEMBERED = timedelta(seconds=10)
 """How long a worker goes by what it read, adding its own bindings; what others add meanwhile it learns after that."""
+
+
+READERS = 2
+"""Merchants whose spending is read at a time."""
+
+READINGS = 3
+"""How often a bind looks again whether what it knows holds: limits may be changing."""
 
 
 class SpendState(StrEnum):
@@ -96,7 +104,7 @@ class _Known(msgspec.Struct, kw_only=True):
 
     def holds(self, limits: Limits, now: datetime) -> bool:
         """Not if a limit was changed, if it is old, or of another month."""
-        fresh = self.read_at <= now < self.read_at + REMEMBERED
+        fresh = abs(now - self.read_at) < REMEMBERED
         return fresh and self.limits == limits and Period.of(self.read_at) == Period.of(now)
 
 
@@ -106,7 +114,8 @@ class Spending:
         self._clock = clock
         self._known: dict[str, _Known] = {}
         self._warned: dict[str, Period] = {}
-        self._reading = asyncio.Lock()
+        self._readings: dict[str, asyncio.Task[None]] = {}
+        self._readers = asyncio.Semaphore(READERS)
 
     async def of(self, merchant_id: str) -> Spend:
         """As it stands now, read anew. Raises Refused (merchant_not_found)."""
@@ -123,10 +132,12 @@ class Spending:
 
         No connection may be held here: this takes one.
         """
-        async with self._reading:
+        for _ in range(READINGS):
             old = {one.merchant_id: one.limits for one in wanted if not self._holds(one, now)}
-            if old:
-                await self._read(old, now)
+            if not old:
+                break
+            await asyncio.gather(*(asyncio.shield(self._reading(name, old[name], now)) for name in old))
+        self._read_ahead(wanted, now)
         return [self._admit(one, now) for one in wanted]
 
     def settle(self, merchant_id: str, *, bound: bool) -> None:
@@ -139,25 +150,41 @@ class Spending:
         known = self._known.get(wanted.merchant_id)
         return known is not None and known.holds(wanted.limits, now)
 
-    async def _read(self, merchants: dict[str, Limits], now: datetime) -> None:
-        """One query for all; what is written while it runs is counted twice rather than not at all, until the next."""
-        names = list(merchants)
-        for name in names:
-            if name in self._known:
-                self._known[name].made = 0
-        async with self._database.acquire() as connection:
-            amounts = await spent(connection, names, now, MAX_LIFE)
-            prices = await first_day_prices(connection, names, now)
-        for name, limits in merchants.items():
-            before = self._known.get(name)
-            self._known[name] = _Known(
-                limits=limits,
-                read_at=now,
-                amount=amounts[name],
-                first_day=prices.get(name, ZERO),
-                made=before.made if before else 0,
-                under_way=before.under_way if before else 0,
-            )
+    def _read_ahead(self, wanted: Sequence[Wanted], now: datetime) -> None:
+        """Before what is known is old, so that a merchant who binds all the time does not keep others waiting."""
+        for one in wanted:
+            if now - self._known[one.merchant_id].read_at >= REMEMBERED / 2:
+                self._reading(one.merchant_id, one.limits, now)
+
+    def _reading(self, merchant_id: str, limits: Limits, now: datetime) -> "asyncio.Task[None]":
+        """The one that is under way, or a new one."""
+        if merchant_id not in self._readings:
+            task = asyncio.create_task(self._read(merchant_id, limits, now))
+            self._readings[merchant_id] = task
+            task.add_done_callback(partial(self._read_done, merchant_id))
+        return self._readings[merchant_id]
+
+    def _read_done(self, merchant_id: str, task: "asyncio.Task[None]") -> None:
+        """Trouble is for those who wait; of one that was read ahead the next hears."""
+        del self._readings[merchant_id]
+        if not task.cancelled():
+            task.exception()
+
+    async def _read(self, merchant_id: str, limits: Limits, now: datetime) -> None:
+        """What is written while this reads may be counted twice, until the next time; never not at all."""
+        async with self._readers, self._database.acquire() as connection:
+            before = self._known.get(merchant_id)
+            made = before.made if before else 0
+            amounts = await spent(connection, [merchant_id], now, MAX_LIFE)
+            prices = await first_day_prices(connection, [merchant_id], now)
+        self._known[merchant_id] = _Known(
+            limits=limits,
+            read_at=now,
+            amount=amounts[merchant_id],
+            first_day=prices.get(merchant_id, ZERO),
+            made=before.made - made if before else 0,
+            under_way=before.under_way if before else 0,
+        )
 
     def _admit(self, wanted: Wanted, now: datetime) -> Refusal | None:
         known = self._known[wanted.merchant_id]
