@@ -26,6 +26,7 @@ Row: TypeAlias = "asyncpg.Record"
 
 _SQL: Final = load_queries("daily")
 _PREFETCH_ROWS: Final = 1000
+_NO_LIMIT_S: Final = 86_400
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -79,7 +80,8 @@ async def stream_daily(pool: Pool, chosen: Chosen) -> AsyncGenerator[Charge, Non
     arguments = _arguments(chosen)
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         await connection.execute(_SQL["no_time_limit"])
-        async for row in connection.cursor(_SQL["page"], *arguments, None, 0, prefetch=_PREFETCH_ROWS):
+        rows = connection.cursor(_SQL["page"], *arguments, None, 0, prefetch=_PREFETCH_ROWS, timeout=_NO_LIMIT_S)
+        async for row in rows:
             if row["merchant_id"] is not None:
                 yield _charge(chosen.biz_date, row)
 

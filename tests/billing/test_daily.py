@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from billing.daily import Charge, Chosen, DailyPage, daily_page, stream_daily
 from billing.daily_csv import COLUMNS, daily_csv
+from billing.draft import draft
 from billing.errors import DateInvalid
 from billing.invoice import Item, Kind
-from billing.periods import Period
+from billing.periods import TICK, Period
 from billing.usage import Dates, first_day_prices, spent, sum_of, usage_by_date
 
 from .test_oracle import MERCHANTS, MONTHS, closed_world
@@ -303,6 +304,7 @@ async def test_whatever_the_tariff_the_dates_are_the_lines(
         if not late:
             await call(world, merchant, start + timedelta(minutes=answered), seconds)
     await world.close("2026-10", merchant_id=merchant)
+    await the_draft_is_what_was_spent(world, merchant)
     await world.close("2026-11", merchant_id=merchant)
     for answered, seconds, late in calls:
         if late:
@@ -318,6 +320,15 @@ async def call(world: Any, merchant: str, answered: Any, seconds: int) -> None:
     row = await world.call_row(merchant, *texts, f"call-{world.next_id():05}")
     if row[8]:  # charged ones only are in usage_calls
         await world.call(merchant, *texts, row[3])
+
+
+async def the_draft_is_what_was_spent(world: Any, merchant: str) -> None:
+    """At the month's last instant; what a draft takes of months before is no spending of this one."""
+    now = world.at("2026-12-01 00:00") - TICK
+    drafts = await draft(world.pool, Period.parse("2026-11"), now=now, merchant_ids=[merchant])
+    owed = sum(one.total_exact + one.tax_exact for one in drafts)
+    assert await spent(world.owner, [merchant], now) == {merchant: owed}
+    assert await spent(world.owner, [merchant], now, timedelta(days=400)) == {merchant: owed}
 
 
 async def agree(world: Any, merchant: str) -> None:

@@ -30,7 +30,7 @@ REMEMBERED = timedelta(seconds=10)
 
 
 READERS = 2
-"""Merchants whose spending is read at a time."""
+"""Merchants whose spending is read at a time for binds, and as many for those who ask."""
 
 READINGS = 3
 """How often a bind looks again whether what it knows holds: limits may be changing."""
@@ -116,6 +116,7 @@ class Spending:
         self._warned: dict[str, Period] = {}
         self._readings: dict[str, asyncio.Task[None]] = {}
         self._readers = asyncio.Semaphore(READERS)
+        self._reports = asyncio.Semaphore(READERS)
 
     async def of(self, merchant_id: str) -> Spend:
         """As it stands now, read anew. Raises Refused (merchant_not_found)."""
@@ -123,7 +124,7 @@ class Spending:
         if limits is None:
             raise Refused(Code.MERCHANT_NOT_FOUND, f"merchant {merchant_id} is not registered")
         now = await peek(self._clock, self._database)
-        async with self._database.acquire() as connection:
+        async with self._reports, self._database.acquire() as connection:
             amounts = await spent(connection, [merchant_id], now, MAX_LIFE)
         return Spend(period=Period.of(now), spent=amounts[merchant_id], limits=limits_of(limits))
 
