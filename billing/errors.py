@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 Code = Literal[
     "period_invalid",
+    "date_invalid",
     "period_not_over",
     "period_not_closed",
     "period_out_of_order",
@@ -38,6 +39,12 @@ class PeriodInvalid(BillingRefusal):
     """A period is written YYYY-MM."""
 
     code = "period_invalid"
+
+
+class DateInvalid(BillingRefusal):
+    """A date, or a span of dates, that nobody can be billed for or shown at once."""
+
+    code = "date_invalid"
 
 
 class PeriodNotOver(BillingRefusal):

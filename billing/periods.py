@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple, Self
 from zoneinfo import ZoneInfo
@@ -10,6 +10,12 @@ from zoneinfo import ZoneInfo
 from billing.errors import PeriodInvalid
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
+FIRST_DATE: Final = date(1970, 1, 1)
+"""From when on there are prices."""
+
+TICK: Final = timedelta(microseconds=1)
+"""What a span that is to contain an instant ends after it."""
+
 _WRITTEN: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 
 
@@ -23,6 +29,15 @@ class Span(NamedTuple):
 
     starts_at: datetime
     ends_at: datetime
+
+
+def day_span(day: date) -> Span:
+    """A date of the billing zone, in UTC."""
+    return Span(_midnight(day), _midnight(day + timedelta(days=1)))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, ZONE).astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

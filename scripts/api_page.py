@@ -87,7 +87,7 @@ def _table(struct: type[msgspec.Struct]) -> Iterator[str]:
 def _default(field: inspect.Field) -> str:
     if field.required:
         return "required"
-    if field.default is msgspec.NODEFAULT:
+    if field.default in (msgspec.NODEFAULT, msgspec.UNSET):
         return "none"
     value = field.default.value if isinstance(field.default, Enum) else field.default
     return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
@@ -114,7 +114,15 @@ def _words(kind: inspect.Type) -> str:
             return "{" + ", ".join(field.encode_name for field in kind.fields) + "}"
         case inspect.DateTimeType():
             return "time with offset"
-    return {inspect.BoolType: "true or false", inspect.UUIDType: "id"}.get(type(kind), type(kind).__name__)
+    return _PLAIN.get(type(kind), type(kind).__name__)
+
+
+_PLAIN = {
+    inspect.BoolType: "true or false",
+    inspect.UUIDType: "id",
+    inspect.DateType: "date, as 2026-10-05",
+    inspect.DecimalType: "amount as text",
+}
 
 
 def _codes() -> Iterator[str]:

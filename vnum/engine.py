@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from vnum.pool.keys import Keys
 from vnum.pool.redis_pool import RedisPool
 from vnum.service.answers import Answers
+from vnum.service.bills import Bills
 from vnum.service.bind import Binder
 from vnum.service.calls import Calls
 from vnum.service.care import Care
@@ -31,8 +32,10 @@ from vnum.service.records import Records
 from vnum.service.registry import Registry
 from vnum.service.reviews import Reviews
 from vnum.service.route import Policy, Routes
+from vnum.service.spend import Spending
 from vnum.service.supply import Supply
 from vnum.service.tariffs import Tariffs
+from vnum.service.usage import Usages
 from vnum.store import clock as stored_clock
 from vnum.store import master_keys
 from vnum.store.database import Database, open_database
@@ -86,6 +89,9 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     merchants: Merchants
     tariffs: Tariffs
     invoices: Invoices
+    bills: Bills
+    usages: Usages
+    spending: Spending
     keys: ApiKeys
     answers: Answers
     health: Health
@@ -154,7 +160,8 @@ def assemble(
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells)
     calls = Calls(database, cells)
-    binder = Binder(database, vault, registry, supply, care, clock, cells)
+    spending = Spending(database, clock)
+    binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
     return Engine(
         database=database,
         pool=pool,
@@ -180,6 +187,9 @@ def assemble(
         merchants=Merchants(database, tariffs, clock),
         tariffs=tariffs,
         invoices=Invoices(database, clock, parts.issuer),
+        bills=Bills(database, clock),
+        usages=Usages(database, clock),
+        spending=spending,
         keys=ApiKeys(database),
         answers=Answers(database, vault),
         health=Health(database, pool),

@@ -6,6 +6,8 @@ from asyncpg import Pool
 
 from billing.calls import Rated, rate_call
 from billing.close import CloseReport, close
+from billing.daily import Charge, Chosen, DailyPage, daily_page
+from billing.daily_csv import daily_csv
 from billing.details import OfPeriod, OneInvoice
 from billing.disputes import Dispute, DisputeState, dispute_states, list_disputes, open_dispute, resolve_dispute
 from billing.draft import draft
@@ -18,27 +20,34 @@ from billing.invoices import get_invoice, list_invoices, require_closed
 from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
-from billing.money import plain, two_places
+from billing.money import ZERO, plain, times, total, two_places
 from billing.periods import ZONE, Period, Span
 from billing.prices import CalendarDay, Increments, RentalPrice, StartedDay
 from billing.tariff_ledger import BEGINNING, LEAD, Listed, add_version, assign, assignments, list_versions
 from billing.tariff_ledger import load_book as _load_book
 from billing.tariffs import DEFAULT_TARIFF, Assignment, TariffBook, TariffId, TariffVersion
 from billing.tax import NO_TAX, Tax
+from billing.usage import MOST_DATES, Dates, Used, UsedOn, first_day_prices, spent, sum_of, usage_by_date
 
 __all__ = [
     "BEGINNING",
     "DEFAULT_TARIFF",
     "LEAD",
+    "MOST_DATES",
     "NO_TAX",
     "RENTAL_KINDS",
+    "ZERO",
     "ZONE",
     "Assignment",
     "BillingCode",
     "BillingRefusal",
     "CalendarDay",
+    "Charge",
+    "Chosen",
     "CloseBlocked",
     "CloseReport",
+    "DailyPage",
+    "Dates",
     "Dispute",
     "DisputeState",
     "Draft",
@@ -62,17 +71,22 @@ __all__ = [
     "TariffNotFound",
     "TariffVersion",
     "Tax",
+    "Used",
+    "UsedOn",
     "add_version",
     "apply_migrations",
     "assign",
     "assignments",
     "close",
+    "daily_csv",
+    "daily_page",
     "dispute_states",
     "draft",
     "draft_head",
     "drain",
     "export_csv",
     "export_json",
+    "first_day_prices",
     "get_invoice",
     "harmless",
     "invoice_head",
@@ -87,7 +101,12 @@ __all__ = [
     "rate_call",
     "require_closed",
     "resolve_dispute",
+    "spent",
+    "sum_of",
+    "times",
+    "total",
     "two_places",
+    "usage_by_date",
 ]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import HOST, World
+from .conftest import HOST, World, order
 
 HOSTS_REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"host": "1840091396"}, 400, "invalid_host"),
@@ -36,6 +36,12 @@ MERCHANTS_REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"merchant_id": "m3", "name": "x", "tariff_id": "none"}, 404, "tariff_not_found"),
     ({"merchant_id": "m3", "name": "x", "service_number": "12"}, 400, "invalid_phone"),
     ({"merchant_id": "m3", "name": "x", "rank": 1}, 400, "invalid_request"),
+    ({"merchant_id": "m3", "name": "x", "spend_cap": "-1"}, 400, "invalid_request"),
+    ({"merchant_id": "m3", "name": "x", "spend_cap": "much"}, 400, "invalid_request"),
+    ({"merchant_id": "m3", "name": "x", "spend_cap": "NaN"}, 400, "invalid_request"),
+    ({"merchant_id": "m3", "name": "x", "spend_alert": "1000000000"}, 400, "invalid_request"),
+    ({"merchant_id": "m3", "name": "x", "spend_alert": "0.0000000000001"}, 400, "invalid_request"),
+    ({"merchant_id": "m3", "name": "x", "spend_alert": True}, 400, "invalid_request"),
 ]
 
 
@@ -129,6 +135,30 @@ async def test_merchants(world: World) -> None:
     ):
         reply = await world.patch(path, body)
         assert (reply.status, reply.code) == (status, code), (path, body)
+
+
+async def test_limits_of_spending_are_set_shown_and_taken_off(world: World) -> None:
+    await world.stock(merchants=("m1",))
+    shown = (await world.get("/v1/merchants")).body["merchants"][0]
+    assert (shown["spend_cap"], shown["spend_alert"]) == (None, None)
+    for change, cap, alert in (
+        ({"spend_cap": "100.50", "spend_alert": 80}, "100.5", "80"),
+        ({"name": "renamed"}, "100.5", "80"),
+        ({"spend_alert": None}, "100.5", None),
+        ({"spend_cap": "0.0000001"}, "0.0000001", None),
+        ({"spend_cap": "0"}, "0", None),
+    ):
+        reply = await world.patch("/v1/merchants/m1", change)
+        assert (reply.status, reply.body["spend_cap"], reply.body["spend_alert"]) == (200, cap, alert), change
+    reply = await world.bind()
+    assert (reply.status, reply.code) == (409, "spend_cap_reached")
+    batch = await world.post("/v1/bindings/batch", {"items": [order("a"), order("b", merchant_id="m9")]})
+    assert [result["error"]["code"] for result in batch.body["results"]] == ["spend_cap_reached", "merchant_not_found"]
+    assert (await world.patch("/v1/merchants/m1", {"spend_cap": None})).body["spend_cap"] is None
+    assert (await world.bind()).status == 201
+    new = {"merchant_id": "m2", "name": "m2", "spend_cap": "7", "spend_alert": "1.10"}
+    made = (await world.post("/v1/merchants", new)).body
+    assert (made["spend_cap"], made["spend_alert"]) == ("7", "1.1")
 
 
 @pytest.mark.parametrize("query", ["?after=", "?before=m1", f"?after={'m' * 65}"])

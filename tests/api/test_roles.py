@@ -50,6 +50,9 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/invoices/{invoice_id}"): {"finance", "admin"},
     ("GET", "/v1/invoices/{invoice_id}/export"): {"finance", "admin"},
     ("POST", "/v1/reconciliations"): {"finance", "admin"},
+    ("GET", "/v1/bills/daily"): {"finance", "admin"},
+    ("GET", "/v1/usage/daily"): SHOPS | {"finance"},
+    ("GET", "/v1/merchants/{merchant_id}/spend"): PLATFORM | {"finance", "merchant"},
     ("GET", "/healthz"): ANYONE,
     ("GET", "/readyz"): ANYONE,
 }

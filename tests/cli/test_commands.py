@@ -146,6 +146,10 @@ async def _dump(endpoints: Endpoints, schema: str) -> str:
         (["invoice", "close", "--period", "2026-13"], 1, "YYYY-MM"),
         (["invoice", "close", "--period", "9000-01"], 1, "9000-01 ends at"),
         (["invoice", "close", "--period", "2020-01", "--merchant", "nobody"], 1, "nobody"),
+        (["bills", "--date", "2026-13-01"], 2, "2026-13-01"),
+        (["bills", "--date", "9000-01-01", "--out", "x.csv"], 1, "not 9000-01-01"),
+        (["usage", "--merchant", "nobody"], 1, "nobody"),
+        (["usage", "--merchant", "shop", "--from", "today"], 2, "today"),
         (["invoice", "export", "--out", "x.csv"], 2, "either --period or --number"),
         (["invoice", "export", "--number", "VN-2026-000001", "--out", "x.csv"], 1, "VN-2026-000001"),
         (
@@ -233,6 +237,37 @@ def test_another_master_key_is_refused_and_a_lost_one_is_not_replaced(ready: She
         assert "this database was sealed with" in refused.output
     assert not (tmp_path / "absent").exists()
     ready.good("pool")
+
+
+def test_usage_and_the_bill_of_a_date(ready: Shell, endpoints: Endpoints, tmp_path: Path) -> None:
+    uvloop.run(_lend(endpoints, ready.environment["VNUM_SCHEMA"]))
+    shown = ready.good("usage", "--merchant", "shop", "--from", "2026-01-05", "--to", "2026-01-08")
+    assert re.search(r"2026-01-05\W+1\W+1\W+1\W+0.00018\W+0\W+0\W+0\W+0.00018\W+█", shown), shown
+    assert re.search(r"all\W+1\W+2\W+0.00036", shown), shown
+    assert "CNY spent (ok, cap 5)" in shown
+    out = tmp_path / "bill.csv"
+    assert "written" in ready.good("bills", "--date", "2026-01-06", "--out", str(out))
+    rows = out.read_text().splitlines()
+    assert rows[1].startswith("shop,2026-01-06,0,1,0.00018,=o".replace("=", "'=")), rows
+    assert ready.good("bills", "--date", "2026-01-06", "--merchant", "shop").splitlines() == rows
+    assert len(ready.good("bills", "--date", "2026-01-06", "--merchant", "other").splitlines()) == 1
+
+
+async def _lend(endpoints: Endpoints, schema: str) -> None:
+    """A number of two days of January."""
+    connection = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings={"search_path": schema})
+    await connection.execute(
+        """
+        INSERT INTO merchants (merchant_id, name, created_at, spend_cap) VALUES ('shop', 'Shop', '2026-01-01', 5);
+        SELECT ensure_months('2026-01-01+00', '2026-01-31+00');
+        INSERT INTO bindings (cell, binding_id, merchant_id, order_id, host, extension, mode, city_strict, ttl_days,
+                              bound_at, expires_at, ended_at, key_id)
+        SELECT 0, first_id(at), 'shop', '=o1', '18400913965', '1234', 'axe', false, 2, at, at + interval '48 hours',
+               at + interval '48 hours', 1
+        FROM (SELECT timestamptz '2026-01-05 04:00+00' AS at) AS bound
+        """
+    )
+    await connection.close()
 
 
 def test_a_month_that_is_not_closed_gives_no_file(ready: Shell, tmp_path: Path) -> None:

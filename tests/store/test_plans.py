@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from billing.queries import load_queries
 from tests.engines import START, World, open_world
 from vnum.model.ids import new_id
 from vnum.servers import Endpoints
@@ -80,6 +81,14 @@ HOT = [
     ("reviews", "replace_call"),
 ]
 
+# What is billed of merchants, one by one; nobody's history is read from end to end for one date of it.
+DATE = "'2026-10-09 16:00+00', '2026-10-10 16:00+00'"
+BILLED = {
+    ("usage", "amounts"): f"'{{m1,m2}}', {DATE}, '2026-10-10 12:00+00', '180 days'",
+    ("usage", "numbers"): f"'{{m1,m2}}', {DATE}, '2026-10-10 12:00+00', '180 days', '2026-10-10'",
+    ("daily", "page"): f"'{{m1,m2}}', '2026-09-30 16:00+00', {DATE}, '2026-10-10 12:00+00', '180 days', 100, 0",
+}
+
 Plans = dict[tuple[str, str], list[dict[str, Any]]]
 
 
@@ -92,17 +101,21 @@ def plans(endpoints: Endpoints, schema: str, key_folder: Path) -> Plans:
         async with open_world(endpoints, schema, key_folder, clock=ManualClock(START)) as world:
             await world.owner.execute(FILL.replace("$1", f"'{month}'"))
             await world.engine.database.fetch("SELECT ensure_months($1, $2)", START - timedelta(days=200), START)
-            return {(noun, name): await explained(world, queries(noun)[name]) for noun, name in HOT}
+            hot = {(noun, name): await explained(world, queries(noun)[name]) for noun, name in HOT}
+            return hot | {
+                (noun, name): await explained(world, load_queries(noun)[name], given)
+                for (noun, name), given in BILLED.items()
+            }
 
     return asyncio.run(make())
 
 
-async def explained(world: World, sql: str) -> list[dict[str, Any]]:
+async def explained(world: World, sql: str, given: str = "") -> list[dict[str, Any]]:
     """The nodes of the generic plan, by a session like the engine's."""
     async with world.engine.database.acquire() as connection:
         blanks = ", ".join(["NULL"] * len((await connection.prepare(sql)).get_parameters()))
         await connection.execute(f"PREPARE hot AS {sql}")
-        answer = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot ({blanks})")
+        answer = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot ({given or blanks})")
         await connection.execute("DEALLOCATE hot")
     return list(nodes(json.loads(answer)[0]["Plan"]))
 
@@ -113,7 +126,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-@pytest.mark.parametrize(("noun", "name"), HOT, ids=[f"{noun}.{name}" for noun, name in HOT])
+@pytest.mark.parametrize(("noun", "name"), [*HOT, *BILLED], ids=[f"{noun}.{name}" for noun, name in [*HOT, *BILLED]])
 def test_big_tables_are_reached_by_index_only(plans: Plans, noun: str, name: str) -> None:
     whole = {
         node["Relation Name"]
@@ -138,6 +151,23 @@ def test_big_tables_are_reached_by_index_only(plans: Plans, noun: str, name: str
 )
 def test_the_look_up_is_by_the_primary_key(plans: Plans, noun: str, name: str, index: str) -> None:
     assert index in {node.get("Index Name") for node in plans[noun, name]}
+
+
+@pytest.mark.parametrize(
+    ("noun", "name", "index"),
+    [
+        ("usage", "amounts", "bindings_2026_10_merchant_id_bound_at_idx"),
+        ("usage", "amounts", "calls_2026_10_merchant_id_biz_at_idx"),
+        ("usage", "numbers", "bindings_2026_10_merchant_id_bound_at_idx"),
+        ("daily", "page", "bindings_2026_10_merchant_id_bound_at_idx"),
+        ("daily", "page", "calls_2026_10_merchant_id_biz_at_idx"),
+    ],
+)
+def test_usage_is_looked_up_by_merchant_and_time(plans: Plans, noun: str, name: str, index: str) -> None:
+    conditions = [node["Index Cond"] for node in plans[noun, name] if node.get("Index Name") == index]
+    assert conditions
+    time = "bound_at" if "bound_at" in index else "biz_at"
+    assert all("merchant_id =" in cond and f"{time} >=" in cond and f"{time} <" in cond for cond in conditions)
 
 
 @pytest.mark.parametrize("name", ["binding", "last_recipient", "extend", "release"])

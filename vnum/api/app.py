@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 
 from vnum.api.answers import problem_answer, response_of
 from vnum.api.auth import ANYONE
+from vnum.api.bills import Bills
 from vnum.api.bindings import Bindings
 from vnum.api.calls import Calls
 from vnum.api.disputes import Disputes
@@ -25,6 +26,7 @@ from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
 from vnum.api.reconciliations import Reconciliations
 from vnum.api.reviews import Reviews
 from vnum.api.tariffs import Tariffs
+from vnum.api.usage import Usages
 from vnum.engine import Engine
 
 log = structlog.get_logger()
@@ -62,6 +64,8 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Hosts(engine),
         Invoices(engine),
         Reconciliations(engine),
+        Bills(engine),
+        Usages(engine),
         Health(engine),
     )
     return [endpoint for noun in nouns for endpoint in noun.endpoints()]

@@ -8,7 +8,8 @@
 | SHOPS | merchant, isv, platform, admin | the binding of an order |
 | FINANCE | finance, admin | invoices; records that were not taken |
 | PRICERS | finance, platform, admin | which tariff a merchant pays |
-| PAYERS | merchant, isv, finance, platform, admin | calls and disputes: who pays for them, and who bills them |
+| PAYERS | merchant, isv, finance, platform, admin | usage, calls, disputes: who pays for them, and who bills them |
+| SPENDERS | merchant, platform, finance, admin | what he spent of what he may |
 | SWITCHES | switch | calls: only a switch is ever told a real number, so nobody else, not even an admin |
 | ANYONE | without a key | health |
 """
@@ -27,6 +28,7 @@ READERS: Final = frozenset({Role.COURIER}) | SHOPS
 FINANCE: Final = frozenset({Role.FINANCE, Role.ADMIN})
 PRICERS: Final = FINANCE | PLATFORMS
 PAYERS: Final = SHOPS | FINANCE
+SPENDERS: Final = PAYERS - {Role.ISV}
 SWITCHES: Final = frozenset({Role.SWITCH})
 ANYONE: Final[frozenset[Role]] = frozenset()
 

@@ -28,6 +28,8 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _PLAIN = {
     "matching regex '^[0-9]{4}-": "a month is written YYYY-MM, as in 2026-10",
     "matching regex": "must not be empty, and without line breaks or other control characters",
+    "encoded datetime": "a time is written with its offset, as in 2026-10-05T12:00:00+08:00 or ...Z",
+    "encoded date": "a date is written YYYY-MM-DD, as in 2026-10-05",
     "with a timezone component": "a time needs its offset, as in 2026-10-05T12:00:00+08:00 or ...Z",
     "Input data was truncated": "the body is empty, or its JSON ends too early",
 }

@@ -1,5 +1,7 @@
 """Merchants: who pays."""
 
+from decimal import Decimal
+
 import msgspec
 
 from vnum.api.answers import Answer, json_answer, utc
@@ -7,6 +9,7 @@ from vnum.api.auth import PLATFORMS
 from vnum.api.bodies import storable
 from vnum.api.endpoint import Call, Endpoint
 from vnum.engine import Engine
+from vnum.finance import plain
 from vnum.model.refusals import Code, Refused
 from vnum.service.merchants import PAGE, Merchant, MerchantChange, NewMerchant
 from vnum.service.orders import Name
@@ -21,7 +24,7 @@ class MerchantQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class MerchantList(msgspec.Struct, frozen=True, omit_defaults=True):
     """`next` = what to send as `after` for more."""
 
-    merchants: list[Merchant]
+    merchants: list[dict[str, object]]
     next: str | None = None
 
 
@@ -42,9 +45,9 @@ class Merchants:
 
     async def list(self, call: Call, asked: MerchantQuery) -> Answer:
         """Up to 1,000 at a time, by id."""
-        found = [_shown(merchant) for merchant in await self._engine.merchants.page(asked.after or "")]
+        found = await self._engine.merchants.page(asked.after or "")
         more = found[-1].merchant_id if len(found) == PAGE else None
-        return json_answer(200, MerchantList(found, more))
+        return json_answer(200, MerchantList([_shown(merchant) for merchant in found], more))
 
     async def change(self, call: Call, change: MerchantChange) -> Answer:
         """What is left out stays as it is."""
@@ -54,6 +57,16 @@ class Merchants:
         return json_answer(200, _shown(await self._engine.merchants.change(merchant_id, change, call.caller.key_id)))
 
 
-def _shown(merchant: Merchant) -> Merchant:
+def _shown(merchant: Merchant) -> dict[str, object]:
     since = merchant.next_tariff_from
-    return msgspec.structs.replace(merchant, created_at=utc(merchant.created_at), next_tariff_from=since and utc(since))
+    return msgspec.structs.asdict(merchant) | {
+        "created_at": utc(merchant.created_at),
+        "next_tariff_from": since and utc(since),
+        "spend_cap": limit_text(merchant.spend_cap),
+        "spend_alert": limit_text(merchant.spend_alert),
+    }
+
+
+def limit_text(limit: Decimal | None) -> str | None:
+    """A limit as every answer shows it; null = none."""
+    return None if limit is None else plain(limit)

@@ -54,6 +54,7 @@ STATUS: Final[dict[str, int]] = {
     Code.DISPUTE_NOT_FOUND: 404,
     Code.MERCHANT_EXISTS: 409,
     Code.MERCHANT_SUSPENDED: 409,
+    Code.SPEND_CAP_REACHED: 409,
     Code.HOST_EXISTS: 409,
     Code.HOST_IN_USE: 409,
     Code.HOST_LOCKED: 409,
@@ -97,7 +98,7 @@ STATUS: Final[dict[str, int]] = {
     "migration_unknown": 500,
 }
 
-_BILLING_NAMES: Final = {"period_invalid": Code.INVALID_REQUEST}
+_BILLING_NAMES: Final = {"period_invalid": Code.INVALID_REQUEST, "date_invalid": Code.INVALID_REQUEST}
 _HTTP: Final = {
     404: (Code.NOT_FOUND, "there is nothing at this path"),
     405: (EdgeCode.METHOD_NOT_ALLOWED, "this path has no such method"),

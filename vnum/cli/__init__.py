@@ -2,6 +2,7 @@
 
 import click
 
+from vnum.cli.bills import bills
 from vnum.cli.clock import clock
 from vnum.cli.disputes import disputes
 from vnum.cli.doctor import doctor
@@ -16,6 +17,7 @@ from vnum.cli.replay import replay, sample
 from vnum.cli.reviews import decide, reviews
 from vnum.cli.serve import serve
 from vnum.cli.tariffs import tariff
+from vnum.cli.usage import usage
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,6 +43,8 @@ for command in (
     disputes,
     invoice,
     tariff,
+    bills,
+    usage,
     keys,
     clock,
     doctor,

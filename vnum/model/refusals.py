@@ -16,6 +16,7 @@ class Code(StrEnum):
     MERCHANT_NOT_FOUND = "merchant_not_found"
     MERCHANT_EXISTS = "merchant_exists"
     MERCHANT_SUSPENDED = "merchant_suspended"
+    SPEND_CAP_REACHED = "spend_cap_reached"
     HOST_NOT_FOUND = "host_not_found"
     HOST_EXISTS = "host_exists"
     HOST_IN_USE = "host_in_use"

@@ -35,6 +35,7 @@ class Batch:
         self.outcomes: list[Outcome] = [PENDING] * len(orders)
         self.records: dict[int, Record] = {}
         self.rows: dict[int, Row] = {}
+        self.admitted: set[int] = set()
         self.asked: dict[Wish, Sequence[Host]] = {}
         self.now: datetime
         self._terms: dict[object, Terms] = {}

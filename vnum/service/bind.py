@@ -33,6 +33,7 @@ from vnum.service.clock import Clock
 from vnum.service.group import Group
 from vnum.service.orders import BindRequest, Order, Parcel
 from vnum.service.registry import Registry
+from vnum.service.spend import NO_LIMITS, Spending, Wanted, limits_of
 from vnum.service.supply import Offer, Supply, Wish
 from vnum.service.write import Verdict, Writer
 from vnum.store import bindings as stored
@@ -59,6 +60,7 @@ class Binder:
         registry: Registry,
         supply: Supply,
         care: Care,
+        spending: Spending,
         clock: Clock,
         cells: int,
     ) -> None:
@@ -67,6 +69,7 @@ class Binder:
         self._registry = registry
         self._supply = supply
         self._care = care
+        self._spending = spending
         self._clock = clock
         self._cells = cells
         self._writer = Writer(database, vault.key_id)
@@ -109,6 +112,7 @@ class Binder:
         mode: str,
         recipient_name: str | None = None,
         parcels: Sequence[Parcel] = (),
+        under_way: bool = False,
     ) -> Order:
         """An order of a phone in canonical form, with the hashes that compare it."""
         return Order(
@@ -123,6 +127,7 @@ class Binder:
             mode=mode,
             recipient_name=recipient_name,
             parcels=parcels,
+            under_way=under_way,
         )
 
     def cell_of(self, order: Order) -> int:
@@ -174,6 +179,8 @@ class Binder:
         except (*LOST, PostgresError) as trouble:
             log.warning("bind_broken_off", trouble=type(trouble).__name__, orders=len(orders))
             batch.refuse(batch.pending(), NOT_WRITTEN)
+        finally:
+            self._settle_spending(batch)
         for n in twins:
             batch.outcomes[n] = answer_twin(batch, n, first[orders[n].merchant_id, orders[n].order_id])
         await self._file_waybills(batch)
@@ -237,7 +244,28 @@ class Binder:
                 advanced.append((order.merchant_id, order.order_id, order.order_status))
         if advanced:
             await stored.advance_status(self._database, batch.cell, advanced)
-        return missing
+        return await self._afforded(batch, missing)
+
+    async def _afforded(self, batch: Batch, open_: list[int]) -> list[int]:
+        """Refuses new bindings of merchants who reached their cap. Of most there is nothing to look after."""
+        wanted: dict[int, Wanted] = {}
+        for n in open_:
+            if n not in batch.admitted and (limits := limits_of(batch.records[n])) is not NO_LIMITS:
+                order = batch.orders[n]
+                wanted[n] = Wanted(order.merchant_id, limits, order.under_way)
+        if not wanted:
+            return open_
+        refusals = await self._spending.admit(list(wanted.values()), batch.now)
+        refused = {n: refusal for n, refusal in zip(wanted, refusals, strict=True) if refusal is not None}
+        batch.admitted.update(wanted.keys() - refused.keys())
+        batch.outcomes = [refused.get(n, outcome) for n, outcome in enumerate(batch.outcomes)]
+        return [n for n in open_ if n not in refused]
+
+    def _settle_spending(self, batch: Batch) -> None:
+        for n in batch.admitted:
+            outcome = batch.outcomes[n]
+            bound = isinstance(outcome, Bound) and outcome.created
+            self._spending.settle(batch.orders[n].merchant_id, bound=bound)
 
     async def _draw(self, offers: list[tuple[int, Offer]], batch: Batch, open_: list[int], *, last: bool) -> None:
         """A slot for each position, as far as there are any, host by wish."""

@@ -176,6 +176,7 @@ class Labels:
             wish=Wish(last["city"], last["city_strict"]),
             mode=last["mode"],
             recipient_name=None if name is None else self._vault.open(name, last["binding_id"], b"name"),
+            under_way=True,
         )
 
 

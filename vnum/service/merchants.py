@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
@@ -28,8 +29,13 @@ class MerchantState(StrEnum):
 Phone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
+MOST = 1_000_000_000
+MOST_PLACES = 12
+
+
 class NewMerchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """service_number: the merchant's own line, which recipients who call back may reach."""
+    """service_number: the merchant's own line, which recipients who call back may reach. spend_cap, spend_alert: CNY a
+    calendar month (Asia/Shanghai), with added tax; null = no limit."""
 
     merchant_id: Name
     name: Annotated[Text, msgspec.Meta(min_length=1)]
@@ -38,11 +44,17 @@ class NewMerchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tariff_id: Name = "default"
     service_number: Phone | None = None
     state: MerchantState = MerchantState.ACTIVE
+    spend_cap: Decimal | None = None
+    spend_alert: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        _check_limits(self)
 
 
 class MerchantChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays as it is. tariff_id holds from tariff_from on; without it this month, or from
-    the next midnight (Asia/Shanghai) on for a merchant who has any usage."""
+    the next midnight (Asia/Shanghai) on for a merchant who has any usage. A spend_cap or spend_alert of null = no
+    limit."""
 
     merchant_id: Name | None = None
     name: Annotated[Text, msgspec.Meta(min_length=1)] | None = None
@@ -52,6 +64,11 @@ class MerchantChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tariff_from: Instant | None = None
     service_number: Phone | None = None
     state: MerchantState | None = None
+    spend_cap: Decimal | msgspec.UnsetType | None = msgspec.UNSET
+    spend_alert: Decimal | msgspec.UnsetType | None = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        _check_limits(self)
 
 
 class Merchant(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +83,8 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True):
     next_tariff_from: datetime | None
     service_number: str | None
     state: MerchantState
+    spend_cap: Decimal | None
+    spend_alert: Decimal | None
     created_at: datetime
 
 
@@ -80,7 +99,9 @@ class Merchants:
         line = _line(new.service_number)
         columns = (new.merchant_id, new.name, new.invoice_title, new.tax_no, line, new.state)
         async with self._database.acquire() as connection, connection.transaction():
-            created_at = await stored.add(connection, *columns, now=self._clock.simulated())
+            created_at = await stored.add(
+                connection, *columns, now=self._clock.simulated(), limits=(new.spend_cap, new.spend_alert)
+            )
             if created_at is None:
                 raise Refused(Code.MERCHANT_EXISTS, f"merchant {new.merchant_id} is registered already")
             await self._first_tariff(connection, new, created_at, author)
@@ -93,8 +114,9 @@ class Merchants:
             raise Refused(Code.INVALID_REQUEST, "merchant_id can not be changed")
         line = _line(change.service_number)
         columns = (change.name, change.invoice_title, change.tax_no, line, change.state)
+        limits = [_limit(change.spend_cap), _limit(change.spend_alert)]
         async with self._database.acquire() as connection, connection.transaction():
-            if not await stored.change(connection, merchant_id, *columns):
+            if not await stored.change(connection, merchant_id, *columns, limits=limits):
                 raise Refused(Code.MERCHANT_NOT_FOUND, f"merchant {merchant_id} is not registered")
             await self._next_tariff(connection, merchant_id, change, author)
         return await self._get(merchant_id)
@@ -133,6 +155,25 @@ def _line(service_number: str | None) -> str | None:
         return parse_recipient(service_number).canonical
     except PhoneError as error:
         raise Refused(Code.INVALID_PHONE, f"service_number: {error}") from error
+
+
+def _check_limits(given: NewMerchant | MerchantChange) -> None:
+    """Raises ValueError."""
+    for name in ("spend_cap", "spend_alert"):
+        limit = getattr(given, name)
+        if isinstance(limit, Decimal) and not (
+            limit.is_finite() and 0 <= limit < MOST and _places(limit) <= MOST_PLACES
+        ):
+            raise ValueError(f"{name} is an amount from 0 to below {MOST}, with at most {MOST_PLACES} places")
+
+
+def _places(amount: Decimal) -> int:
+    return -int(amount.as_tuple().exponent)
+
+
+def _limit(limit: Decimal | msgspec.UnsetType | None) -> tuple[bool, Decimal | None]:
+    """Whether it is changed, and to what."""
+    return (False, None) if isinstance(limit, msgspec.UnsetType) else (True, limit)
 
 
 def _merchant(record: Record) -> Merchant:

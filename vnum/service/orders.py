@@ -39,7 +39,10 @@ class BindRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request that passed the checks: its phone in canonical form, and the hashes of phone and order."""
+    """A request that passed the checks: its phone in canonical form, and the hashes of phone and order.
+
+    `under_way` = the number of a parcel under way lapsed, and it gets another: no cap on spending keeps it from one.
+    """
 
     merchant_id: str
     order_id: str
@@ -52,3 +55,4 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mode: str
     recipient_name: str | None = None
     parcels: Sequence[Parcel] = ()
+    under_way: bool = False

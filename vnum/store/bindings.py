@@ -46,7 +46,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 async def before_bind(
     database: Database, cell: int, now: datetime | None, merchants: Sequence[str], orders: Sequence[str]
 ) -> list[Record]:
-    """One record an order, in order: clock, merchant's state, current binding."""
+    """One record an order, in order: clock, merchant's state and limits, current binding."""
     records = await database.fetch(SQL["before_bind"], cell, now, merchants, orders)
     return sorted(records, key=lambda record: record["n"])
 

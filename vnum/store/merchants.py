@@ -1,6 +1,8 @@
 """Merchants: who pays."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from asyncpg import Record
 
@@ -21,12 +23,25 @@ async def has(database: Database, merchant_id: str) -> bool:
     return bool(await database.fetchval(SQL["has_merchant"], merchant_id))
 
 
-async def add(connection: Connection, *columns: str | None, now: datetime | None) -> datetime | None:
+async def limits(database: Database, merchant_id: str) -> Record | None:
+    """What he may spend; None = no such merchant."""
+    return await database.fetchrow(SQL["limits"], merchant_id)
+
+
+async def add(
+    connection: Connection, *columns: str | None, now: datetime | None, limits: Sequence[Decimal | None]
+) -> datetime | None:
     """merchant_id, name, invoice_title, tax_no, service_number, state; since when, None = there is one already."""
-    created_at: datetime | None = await connection.fetchval(SQL["add_merchant"], *columns, now)
+    created_at: datetime | None = await connection.fetchval(SQL["add_merchant"], *columns, now, *limits)
     return created_at
 
 
-async def change(connection: Connection, merchant_id: str, *columns: str | None) -> bool:
-    """name, invoice_title, tax_no, service_number, state (None = as it is); False = no such merchant."""
-    return await connection.fetchval(SQL["change_merchant"], merchant_id, *columns) is not None
+async def change(
+    connection: Connection, merchant_id: str, *columns: str | None, limits: Sequence[tuple[bool, Decimal | None]]
+) -> bool:
+    """name, invoice_title, tax_no, service_number, state (None = as it is); limits: whether it is changed, and to what.
+
+    False = no such merchant.
+    """
+    changes = [value for limit in limits for value in limit]
+    return await connection.fetchval(SQL["change_merchant"], merchant_id, *columns, *changes) is not None

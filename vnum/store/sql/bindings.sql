@@ -4,15 +4,15 @@
 
 -- name: before_bind
 -- What a bind must know before it takes a slot: the clock, and for each order its current binding
--- and whether its merchant may bind. $1 cell, $2 simulated now or null, $3 merchants, $4 orders.
-SELECT i.n, c.server_now, c.highest, m.state AS merchant_state,
+-- and whether its merchant may bind, up to what amount. $1 cell, $2 simulated now or null, $3 merchants, $4 orders.
+SELECT i.n, c.server_now, c.highest, m.state AS merchant_state, m.spend_cap, m.spend_alert,
        o.binding_id, o.host, o.extension, o.mode, o.bound_at, o.ended_at, o.released, o.recipient_hash,
        o.order_status
 FROM (SELECT coalesce($2, clock_timestamp()) AS server_now,
              (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest) AS c
 CROSS JOIN unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
 LEFT JOIN LATERAL (
-    SELECT m.state FROM merchants m WHERE m.merchant_id = i.merchant_id LIMIT 1
+    SELECT m.state, m.spend_cap, m.spend_alert FROM merchants m WHERE m.merchant_id = i.merchant_id LIMIT 1
 ) AS m ON true
 LEFT JOIN LATERAL (
     SELECT * FROM orders o
