@@ -46,7 +46,8 @@ async def terms_of(connection: Connection, invoice: Invoice, book: TariffBook, c
     else:
         tariff_id = TariffId(cause.tariff_id)
         given = [Assignment(merchant_id=merchant, effective_from=_ALWAYS, tariff_id=tariff_id)]
-    return Terms(book, given, invoice.period.span)
+    opened_at = await connection.fetchval(_SQL["opened_at"], merchant)
+    return Terms(book, given, invoice.period.span, opened_at)
 
 
 class _Sum:

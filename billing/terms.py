@@ -41,14 +41,18 @@ class Priced(NamedTuple):
 
 
 class Terms:
-    """Prices what is handed to it; calls that arrived in time have to come in order of their answer."""
+    """Prices what is handed to it; calls that arrived in time have to come in order of their answer.
 
-    def __init__(self, book: TariffBook, assignments: Sequence[Assignment], window: Span) -> None:
+    Free minutes are those of the terms in force when the window, or the merchant, began.
+    """
+
+    def __init__(self, book: TariffBook, assignments: Sequence[Assignment], window: Span, opened_at: datetime) -> None:
         self._book = book
         self._given = sorted(assignments, key=lambda given: given.effective_from)
         self._stretches = stretches(book, self._given, window, gaps=True)
         self._gaps = list(unpriced(window, [stretch.span for stretch in self._stretches]))
-        self._free_s = self._stretches[0].version.free_minutes * MINUTE_S if self._stretches else 0
+        first = next((version for span, version in self._stretches if span.ends_at > opened_at), None)
+        self._free_s = 0 if first is None else first.free_minutes * MINUTE_S
 
     def rental(self, rental: Span) -> Iterator[Priced]:
         """The days of a binding that start in the window.

@@ -26,6 +26,7 @@ from vnum.service.keys import ApiKeys
 from vnum.service.labels import Labels
 from vnum.service.lifetime import Lifetime
 from vnum.service.merchants import Merchants
+from vnum.service.notes import Notes
 from vnum.service.reconcile import Reconciler
 from vnum.service.records import Records
 from vnum.service.registry import Registry
@@ -86,6 +87,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     merchants: Merchants
     tariffs: Tariffs
     invoices: Invoices
+    notes: Notes
     keys: ApiKeys
     answers: Answers
     health: Health
@@ -154,6 +156,7 @@ def assemble(
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells)
     calls = Calls(database, cells)
+    invoices = Invoices(database, clock, parts.issuer)
     binder = Binder(database, vault, registry, supply, care, clock, cells)
     return Engine(
         database=database,
@@ -179,7 +182,8 @@ def assemble(
         hosts=Hosts(database, registry, clock, cells),
         merchants=Merchants(database, tariffs, clock),
         tariffs=tariffs,
-        invoices=Invoices(database, clock, parts.issuer),
+        invoices=invoices,
+        notes=Notes(database, clock, parts.issuer, invoices),
         keys=ApiKeys(database),
         answers=Answers(database, vault),
         health=Health(database, pool),

@@ -10,7 +10,7 @@ from billing.details import OfPeriod, OneInvoice
 from billing.disputes import Dispute, DisputeState, dispute_states, list_disputes, open_dispute, resolve_dispute
 from billing.draft import draft
 from billing.drain import drain
-from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, TariffInvalid, TariffNotFound
+from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, NoteNotFound, TariffInvalid, TariffNotFound
 from billing.errors import Code as BillingCode
 from billing.export import draft_head, export_csv, export_json, harmless, invoice_head
 from billing.invoice import RENTAL_KINDS, Draft, Invoice, Item, Kind
@@ -19,8 +19,12 @@ from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
 from billing.money import plain, two_places
+from billing.note import Cause, Note, NoteLine
+from billing.note_ledger import Corrected, carried_to, correct, get_note, list_notes
+from billing.notes import BindingCredit, CallCredit, Correction, FreeLine, issue_note
 from billing.periods import ZONE, Period, Span
 from billing.prices import CalendarDay, Increments, RentalPrice, StartedDay
+from billing.rerate import Rerated, RerateReport, rerate
 from billing.tariff_ledger import BEGINNING, LEAD, Listed, add_version, assign, assignments, list_versions
 from billing.tariff_ledger import load_book as _load_book
 from billing.tariffs import DEFAULT_TARIFF, Assignment, TariffBook, TariffId, TariffVersion
@@ -36,12 +40,18 @@ __all__ = [
     "Assignment",
     "BillingCode",
     "BillingRefusal",
+    "BindingCredit",
     "CalendarDay",
+    "CallCredit",
+    "Cause",
     "CloseBlocked",
     "CloseReport",
+    "Corrected",
+    "Correction",
     "Dispute",
     "DisputeState",
     "Draft",
+    "FreeLine",
     "Increments",
     "Invoice",
     "InvoiceNotFound",
@@ -49,11 +59,16 @@ __all__ = [
     "Kind",
     "Listed",
     "Migration",
+    "Note",
+    "NoteLine",
+    "NoteNotFound",
     "OfPeriod",
     "OneInvoice",
     "Period",
     "Rated",
     "RentalPrice",
+    "RerateReport",
+    "Rerated",
     "Span",
     "StartedDay",
     "TariffBook",
@@ -66,7 +81,9 @@ __all__ = [
     "apply_migrations",
     "assign",
     "assignments",
+    "carried_to",
     "close",
+    "correct",
     "dispute_states",
     "draft",
     "draft_head",
@@ -74,11 +91,14 @@ __all__ = [
     "export_csv",
     "export_json",
     "get_invoice",
+    "get_note",
     "harmless",
     "invoice_head",
     "invoices_of",
+    "issue_note",
     "list_disputes",
     "list_invoices",
+    "list_notes",
     "list_versions",
     "load_book",
     "load_migrations",
@@ -86,6 +106,7 @@ __all__ = [
     "plain",
     "rate_call",
     "require_closed",
+    "rerate",
     "resolve_dispute",
     "two_places",
 ]

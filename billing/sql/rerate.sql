@@ -4,6 +4,10 @@
 -- The session's statement time-out is made for the hot path; until the end of the transaction.
 SELECT set_config('statement_timeout', '0', true)
 
+-- name: opened_at
+-- When the merchant was opened.
+SELECT opened_at FROM usage_accounts WHERE merchant_id = $1
+
 -- name: rentals
 -- Bindings that may have a day in the month.
 SELECT merchant_id, order_id, binding_id, bound_at, ended_at

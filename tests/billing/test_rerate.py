@@ -168,6 +168,16 @@ async def test_calls_that_were_free_are_charged_by_terms_without_free_seconds(wo
     ]
 
 
+async def test_free_minutes_are_those_of_the_terms_when_the_merchant_began(world: Any) -> None:
+    """Opened on the 10th, when version 2 with one free minute holds: two minutes pay one."""
+    await world.tariff(1, "2026-10-01 00:00", "0.00018", "0.02", tariff="two")
+    await world.tariff(2, "2026-10-05 00:00", "0.00018", "0.02", tariff="two", free_minutes=1)
+    await world.account("m", opened="2026-10-10 00:00")
+    await world.call("m", "2026-10-10 10:00", "2026-10-10 10:02")
+    await world.close("2026-10", at="2026-11-01 03:00")
+    assert (await world.rerate("2026-10", "two")).credits == Decimal("-0.02")
+
+
 async def test_an_invoice_that_is_credited_already_is_refused_and_the_others_go_on(october: Any) -> None:
     await october.account("n", opened="2026-10-01 00:00")
     await october.call("n", "2026-10-05 10:00", "2026-10-05 10:01", "n1")
