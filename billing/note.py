@@ -15,7 +15,7 @@ import msgspec
 from billing.invoice import Invoice, InvoiceNumber, Item, Kind, MerchantId
 from billing.money import difference, half_up, total
 from billing.periods import Period
-from billing.tax import Tax, added
+from billing.tax import Tax, TaxShare, added, share
 
 NoteNumber = NewType("NoteNumber", str)
 
@@ -103,6 +103,12 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     def balance(self) -> Decimal:
         """By how much the invoice changes, exactly."""
         return total([self.total_exact, self.tax_exact])
+
+    @property
+    def taxes(self) -> tuple[TaxShare, ...]:
+        """What of it comes under each tax."""
+        taxes = sorted({line.tax for line in self.lines}, key=lambda tax: (tax.mode, tax.rate))
+        return tuple(share(tax, [line.amount for line in self.lines if line.tax == tax]) for tax in taxes)
 
     @property
     def kind(self) -> NoteKind:

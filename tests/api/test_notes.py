@@ -48,6 +48,7 @@ async def test_a_call_is_credited(october: World) -> None:
         "tax_exact": "0",
         "amount_due": "-0.04",
         "carried_out": "0",
+        "taxes": [{"mode": "included", "rate": "0", "base": "-0.04", "added": "0"}],
         "lines": [
             {
                 "bill_item": 1,

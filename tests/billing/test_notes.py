@@ -195,6 +195,10 @@ async def test_tax_is_noted_as_it_was_charged(world: Any) -> None:
     note = await world.note(ONE, CallCredit(call_id="six"), CallCredit(call_id="three"))
     # -2 - 0.06 - 0.03 = -2.09
     assert (note.total_exact, note.tax_exact, note.amount_due) == (Decimal(-2), Decimal("-0.09"), Decimal("-2.09"))
+    assert [(of.tax.rate, of.base, of.added) for of in note.taxes] == [
+        (Decimal("0.03"), Decimal(-1), Decimal("-0.03")),
+        (Decimal("0.06"), Decimal(-1), Decimal("-0.06")),
+    ]
     with pytest.raises(NoteInvalid, match=r"other taxes there; name one: added 0.06 or added 0.03"):
         await world.note(ONE, free("-0.01"))
     named = await world.note(ONE, free("0.01", tax=Tax(mode="added", rate=Decimal("0.03"))))

@@ -76,6 +76,7 @@ class NoteView(msgspec.Struct, frozen=True, kw_only=True):
     tax_exact: str
     amount_due: str
     carried_out: str
+    taxes: list[dict[str, str]]
     lines: list[LineView]
 
 
@@ -168,6 +169,10 @@ def view(note: Note) -> NoteView:
         tax_exact=plain(note.tax_exact),
         amount_due=two_places(note.amount_due),
         carried_out=plain(note.carried_out),
+        taxes=[
+            {"mode": of.tax.mode, "rate": plain(of.tax.rate), "base": plain(of.base), "added": plain(of.added)}
+            for of in note.taxes
+        ],
         lines=[_line(line) for line in note.lines],
     )
 
