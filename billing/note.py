@@ -20,6 +20,7 @@ from billing.tax import Tax, TaxShare, added, share
 NoteNumber = NewType("NoteNumber", str)
 
 MOST_TEXT: Final = 500
+WORDS: Final = f"1 to {MOST_TEXT} characters in one line"
 
 Source = Literal["manual", "rerating"]
 NoteKind = Literal["credit", "debit"]
@@ -128,10 +129,15 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> list[str]:
         """Everything that is missing."""
         return [
-            f"{name} must be 1 to {MOST_TEXT} characters"
+            f"{name} must be {WORDS}"
             for name, text in (("reason", self.reason), ("author", self.author))
-            if not 0 < len(text.strip()) <= MOST_TEXT
+            if not is_words(text)
         ]
+
+
+def is_words(text: str) -> bool:
+    """Whether a text says something, in one line."""
+    return 0 < len(text.strip()) <= MOST_TEXT and text.isprintable()
 
 
 def item_of(kind: LineKind) -> Item:

@@ -20,7 +20,7 @@ from billing.errors import NoteExceedsInvoice, NoteInvalid
 from billing.invoice import DEFAULT_ISSUER, Detail, Invoice, Item
 from billing.invoices import get_invoice
 from billing.money import plain, total
-from billing.note import MOST_TEXT, Cause, Note, NoteLine, balance_of
+from billing.note import WORDS, Cause, Note, NoteLine, balance_of, is_words
 from billing.queries import Connection
 from billing.tax import Tax
 
@@ -97,8 +97,8 @@ def _own_problems(correction: Correction) -> Iterable[str]:
             yield f"amount must have at most {MOST_PLACES} places"
         elif amount > 0 and not isinstance(correction, FreeLine):
             yield "amount must be below 0: a call or a binding is credited; to charge more, take a line with a text"
-    if isinstance(correction, FreeLine) and not 0 < len(correction.text.strip()) <= MOST_TEXT:
-        yield f"text must be 1 to {MOST_TEXT} characters"
+    if isinstance(correction, FreeLine) and not is_words(correction.text):
+        yield f"text must be {WORDS}"
 
 
 def _twice(corrections: Sequence[Correction]) -> list[str]:

@@ -142,7 +142,7 @@ async def _rerate_one(
     one = Rerated(invoice_number=invoice.number, merchant_id=invoice.buyer.merchant_id)
     try:
         async with connection.transaction():
-            await connection.execute(_SQL["no_time_limit"])
+            await connection.execute(_SQL["lift_limits"])
             await note_ledger.lock_invoice(connection, invoice.number)
             compared = await compare(connection, invoice, await terms_of(connection, invoice, book, cause))
             lines = list(compared.lines())

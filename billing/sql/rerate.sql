@@ -1,8 +1,9 @@
 -- The usage of one merchant's month, to be rated anew. $1 merchant, $2 to $3 the month.
 
--- name: no_time_limit
--- The session's statement time-out is made for the hot path; until the end of the transaction.
-SELECT set_config('statement_timeout', '0', true)
+-- name: lift_limits
+-- The session's statement time-out is made for the hot path. Most merchants' months are small: compiling the statements
+-- would take longer than running them. Until the end of the transaction.
+SELECT set_config('statement_timeout', '0', true), set_config('jit', 'off', true)
 
 -- name: opened_at
 -- When the merchant was opened.

@@ -1,6 +1,8 @@
 """Manual notes, told as dated stories. Unless told otherwise a day costs 0.00018, a minute 0.02."""
 
 import asyncio
+import random
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,6 +12,7 @@ import asyncpg
 import pytest
 
 from billing import ledger, note_ledger
+from billing.draft import draft
 from billing.errors import BillingRefusal, InvoiceNotFound, NoteExceedsInvoice, NoteInvalid, NoteNotFound
 from billing.invoice import Item
 from billing.note_ledger import correct, get_note, list_notes
@@ -107,6 +110,7 @@ BAD: list[tuple[list[Any], dict[str, str], list[str]]] = [
     ([free("-0.01")] * 1001, {}, ["a note has 1 to 1000 lines"]),
     ([free("-0.01")], {"reason": " ", "author": ""}, ["reason must be", "author must be"]),
     ([free("-0.01")], {"reason": "x" * 501}, ["reason must be 1 to 500"]),
+    ([free("-0.01")], {"reason": "a\nb", "author": "a\0"}, ["reason must be", "author must be"]),
     (
         [free("0"), free("NaN"), free("-Infinity"), free("1E+9")],
         {},
@@ -246,6 +250,37 @@ async def sum_of_all(world: Any) -> Decimal:
         " (SELECT note_number FROM note_carries))"
     )
     return found
+
+
+async def test_a_draft_carries_the_rests_that_the_invoice_will(october: Any) -> None:
+    await october.note(ONE, free("-0.003"))
+    await october.call("m", "2026-11-05 10:00", "2026-11-05 10:01")
+    (live,) = await draft(october.pool, Period.parse("2026-11"), now=october.at("2026-11-20 09:00"))
+    assert live.carried_in == Decimal("0.0018") - Decimal("0.003")
+    await october.close("2026-11")
+    assert (await october.invoices("2026-11"))[0].carried_in == live.carried_in
+
+
+@pytest.mark.parametrize("seed", [3, 20_261_122])
+async def test_whatever_is_noted_between_closes_no_rest_is_lost(world: Any, seed: int) -> None:
+    """A year of random months (some without usage) and notes on any earlier invoice, with rests on both sides of 0."""
+    dice = random.Random(seed)
+    await world.account("m", opened="2026-01-01 00:00")
+    noted = Decimal(0)
+    for month in range(1, 13):
+        for n in range(dice.choice([0, 1, 3]) if month > 1 else 2):
+            await world.rental(
+                "m", f"2026-{month:02}-0{n + 1} 08:00", f"2026-{month:02}-{dice.randrange(11, 28)} 08:00"
+            )
+        await world.close(f"2026-{month:02}")
+        invoices = await world.invoices()
+        for _ in range(dice.randrange(4)):
+            amount = Decimal(dice.randrange(1, 99_999)) / 1_000_000 * dice.choice([1, 1, -1])
+            with suppress(NoteExceedsInvoice):
+                noted += (await world.note(dice.choice(invoices).number, free(str(amount)))).balance
+    charged = sum((invoice.total_exact for invoice in await world.invoices()), Decimal(0))
+    assert await sum_of_all(world) == charged + noted
+    assert len(await world.notes()) > 5
 
 
 async def test_a_note_that_is_issued_during_a_close_waits_for_the_next(
