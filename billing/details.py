@@ -140,7 +140,7 @@ async def _details(
                 yield detail
     terms = CallTerms(invoice.lines)
     async for row in calls.of(merchant):
-        detail = _call(invoice, row, terms.tax(row), terms.take_free(row))
+        detail = call_row(invoice, row, terms.tax(row), terms.take_free(row))
         recount.call(detail)
         yield detail
     async for detail in _late_calls(invoice, late):
@@ -151,7 +151,7 @@ async def _details(
 
 async def _late_calls(invoice: Invoice, late: _ByMerchant) -> AsyncIterator[Detail]:
     async for row in late.of(invoice.buyer.merchant_id):
-        yield _call(invoice, row, read_tax(row), 0, "late_call")
+        yield call_row(invoice, row, read_tax(row), 0, "late_call")
 
 
 class CallTerms:
@@ -176,10 +176,23 @@ class CallTerms:
         """How many of the call's units are free."""
         if not self._free:
             return 0
-        key = (row["tariff_id"], row["tariff_version"], row["unit_s"], row["rate"])
-        taken: int = min(row["units"], self._free[key])
-        self._free[key] -= taken
+        taken = self.free_after(row, 0)
+        self._free[_price(row)] -= taken
         return taken
+
+    @property
+    def grants_free(self) -> bool:
+        """Whether any call's units may be free."""
+        return bool(self._free)
+
+    def free_after(self, row: Row, before: int) -> int:
+        """How many of a call's units are free where calls of its price had `before` units before it."""
+        units: int = row["units"]
+        return max(0, min(units, self._free.get(_price(row), 0) - before))
+
+
+def _price(row: Row) -> tuple[object, ...]:
+    return (row["tariff_id"], row["tariff_version"], row["unit_s"], row["rate"])
 
 
 def unpriced(window: Span, priced: Sequence[Span]) -> Iterator[Span]:
@@ -232,7 +245,7 @@ def _rental(number: str, line: Line, row: Row, span: Span, days: int) -> Detail:
     )
 
 
-def _call(invoice: Invoice, row: Row, tax: Tax, free: int, kind: Literal["call", "late_call"] = "call") -> Detail:
+def call_row(invoice: Invoice, row: Row, tax: Tax, free: int, kind: Literal["call", "late_call"] = "call") -> Detail:
     """A row of usage_calls or of the adjustments; `amount` is its cost before free units are taken off."""
     return Detail(
         merchant_id=row["merchant_id"],

@@ -19,6 +19,9 @@ Code = Literal[
     "dispute_open",
     "dispute_resolved",
     "dispute_invalid",
+    "note_not_found",
+    "note_invalid",
+    "note_exceeds_invoice",
     "schema_invalid",
     "migration_changed",
     "migration_unknown",
@@ -129,6 +132,24 @@ class DisputeInvalid(BillingRefusal):
     """An outcome that does not go together with the rest of the answer."""
 
     code = "dispute_invalid"
+
+
+class NoteNotFound(BillingRefusal):
+    """No note has this number."""
+
+    code = "note_not_found"
+
+
+class NoteInvalid(BillingRefusal):
+    """A note can not be issued as it is asked for; the message lists every problem."""
+
+    code = "note_invalid"
+
+
+class NoteExceedsInvoice(BillingRefusal):
+    """Credits would come to more than what was charged: the invoice, or the one call or binding, and the debits."""
+
+    code = "note_exceeds_invoice"
 
 
 class SchemaInvalid(BillingRefusal):

@@ -37,7 +37,7 @@ async def require_closed(connection: Connection, period: Period, merchant_ids: S
     assert row is not None
     if row["still_open"] or not row["closed"]:
         names = f" for {', '.join(row['still_open'])}" if row["closed"] else ""
-        raise PeriodNotClosed(f"{period} is not closed yet{names}; close it first, then export it")
+        raise PeriodNotClosed(f"{period} is not closed yet{names}; close it first")
 
 
 async def list_invoices(

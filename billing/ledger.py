@@ -30,12 +30,13 @@ class Tally(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """What a merchant owes for a window, before it is summed."""
+    """What a merchant owes for a window, before it is summed. `notes` are those whose rests are in carried_in."""
 
     buyer: Buyer
     lines: list[Line]
     late: list[Late]
     carried_in: Decimal
+    notes: list[str]
 
 
 class Chunk(NamedTuple):
@@ -129,6 +130,9 @@ async def close_chunk(
         made = [_invoice(one, serial, period, now) for one, serial in zip(charged, serials, strict=True)]
         names = [one.buyer.merchant_id for one in owed]
         await _insert(connection, made)
+        await _take_rests(
+            connection, [(note, i.number) for i, one in zip(made, charged, strict=True) for note in one.notes]
+        )
         await _complete(connection, names, made, period, now)
     return Chunk(list(names), made)
 
@@ -144,7 +148,8 @@ async def read_owed(connection: Connection, period: Period, *, after: str, merch
     for row in await connection.fetch(_SQL["chunk_late"], names):
         late[row["merchant_id"]].append(Late(count=row["count"], amount=row["amount"], tax=read_tax(row)))
     return [
-        Owed(read_buyer(row), lines[name], late[name], row["carried_in"]) for name, row in zip(names, rows, strict=True)
+        Owed(read_buyer(row), lines[name], late[name], row["carried_in"], row["note_numbers"])
+        for name, row in zip(names, rows, strict=True)
     ]
 
 
@@ -239,6 +244,12 @@ async def _insert_adjustments(connection: Connection, invoices: Sequence[Invoice
     wrong = [i.number for i in invoices if taken.get(i.number) != (i.late_count, i.late_total)]
     if wrong:
         raise InvoiceInconsistent(f"adjustments differ from their sum: {', '.join(wrong[:10])}")
+
+
+async def _take_rests(connection: Connection, taken: Sequence[tuple[str, str]]) -> None:
+    """The very notes whose rests were summed; one that was issued meanwhile waits for the next invoice."""
+    if taken:
+        await connection.copy_records_to_table("note_carries", records=taken, columns=["note_number", "invoice_number"])
 
 
 async def _complete(

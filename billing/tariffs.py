@@ -87,8 +87,10 @@ class TariffBook:
         return (version for tariff_id in sorted(self._versions) for version in self._versions[tariff_id])
 
 
-def stretches(book: TariffBook, assignments: Iterable[Assignment], window: Span) -> list[Stretch]:
-    """What prices one merchant in a window, in order and without a gap.
+def stretches(
+    book: TariffBook, assignments: Iterable[Assignment], window: Span, *, gaps: bool = False
+) -> list[Stretch]:
+    """What prices one merchant in a window, in order; without a gap, unless `gaps` allows for parts without a price.
 
     Raises:
         TariffMissing: a part of the window has no price.
@@ -101,8 +103,13 @@ def stretches(book: TariffBook, assignments: Iterable[Assignment], window: Span)
     found: list[Stretch] = []
     for starts_at, ends_at in pairwise(edges):
         chosen = [a.tariff_id for a in given if a.effective_from <= starts_at]
-        version = book.at(chosen[-1] if chosen else DEFAULT_TARIFF, starts_at)
-        if found and found[-1].version == version:
+        try:
+            version = book.at(chosen[-1] if chosen else DEFAULT_TARIFF, starts_at)
+        except TariffMissing:
+            if gaps:
+                continue
+            raise
+        if found and found[-1].version == version and found[-1].span.ends_at == starts_at:
             starts_at = found.pop().span.starts_at
         found.append(Stretch(Span(starts_at, ends_at), version))
     return found

@@ -17,6 +17,7 @@ from vnum.api.endpoint import Endpoint
 from vnum.api.problems import STATUS, EdgeCode
 from vnum.model.refusals import Code, Shortage
 from vnum.service.labels import LabelItem
+from vnum.service.notes import NewNoteLine
 from vnum.service.orders import BindRequest
 from vnum.service.records import CallRecord
 
@@ -26,6 +27,7 @@ ITEMS = {
     "/v1/labels/current": LabelItem,
     "/v1/calls/records": CallRecord,
 }
+LINES = {"/v1/invoices/{invoice_id}/notes": NewNoteLine}
 HEAD = """# HTTP API
 
 This page is made from the code by `scripts/api_page.py`.
@@ -74,6 +76,9 @@ def _fields(routes: list[Endpoint]) -> Iterator[str]:
         if route.path in ITEMS:
             yield "Each of `items`:\n"
             yield from _table(ITEMS[route.path])
+        if route.path in LINES:
+            yield "Each of `lines` names one of `call_id`, `binding_id` and `bill_item`:\n"
+            yield from _table(LINES[route.path])
 
 
 def _table(struct: type[msgspec.Struct]) -> Iterator[str]:
@@ -95,6 +100,8 @@ def _default(field: inspect.Field) -> str:
 
 def _words(kind: inspect.Type) -> str:
     match kind:
+        case inspect.Metadata():
+            return _words(kind.type)
         case inspect.UnionType():
             parts = [_words(part) for part in kind.types if not isinstance(part, inspect.NoneType)]
             return " or ".join(parts) + " or null"

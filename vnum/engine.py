@@ -27,6 +27,7 @@ from vnum.service.keys import ApiKeys
 from vnum.service.labels import Labels
 from vnum.service.lifetime import Lifetime
 from vnum.service.merchants import Merchants
+from vnum.service.notes import Notes
 from vnum.service.reconcile import Reconciler
 from vnum.service.records import Records
 from vnum.service.registry import Registry
@@ -92,6 +93,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     bills: Bills
     usages: Usages
     spending: Spending
+    notes: Notes
     keys: ApiKeys
     answers: Answers
     health: Health
@@ -162,6 +164,7 @@ def assemble(
     calls = Calls(database, cells)
     spending = Spending(database, clock)
     binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
+    invoices = Invoices(database, clock, parts.issuer)
     return Engine(
         database=database,
         pool=pool,
@@ -186,7 +189,8 @@ def assemble(
         hosts=Hosts(database, registry, clock, cells),
         merchants=Merchants(database, tariffs, clock),
         tariffs=tariffs,
-        invoices=Invoices(database, clock, parts.issuer),
+        invoices=invoices,
+        notes=Notes(database, clock, parts.issuer, invoices),
         bills=Bills(database, clock),
         usages=Usages(database, clock),
         spending=spending,

@@ -12,7 +12,7 @@ from billing.details import OfPeriod, OneInvoice
 from billing.disputes import Dispute, DisputeState, dispute_states, list_disputes, open_dispute, resolve_dispute
 from billing.draft import draft
 from billing.drain import drain
-from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, TariffInvalid, TariffNotFound
+from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, NoteNotFound, TariffInvalid, TariffNotFound
 from billing.errors import Code as BillingCode
 from billing.export import draft_head, export_csv, export_json, harmless, invoice_head
 from billing.invoice import RENTAL_KINDS, Draft, Invoice, Item, Kind
@@ -21,8 +21,12 @@ from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
 from billing.money import ZERO, plain, times, total, two_places
+from billing.note import Cause, Note, NoteLine
+from billing.note_ledger import Corrected, carried_to, correct, get_note, list_notes
+from billing.notes import BindingCredit, CallCredit, Correction, FreeLine, issue_note
 from billing.periods import ZONE, Period, Span
 from billing.prices import CalendarDay, Increments, RentalPrice, StartedDay
+from billing.rerate import Rerated, RerateReport, rerate
 from billing.tariff_ledger import BEGINNING, LEAD, Listed, add_version, assign, assignments, list_versions
 from billing.tariff_ledger import load_book as _load_book
 from billing.tariffs import DEFAULT_TARIFF, Assignment, TariffBook, TariffId, TariffVersion
@@ -41,16 +45,22 @@ __all__ = [
     "Assignment",
     "BillingCode",
     "BillingRefusal",
+    "BindingCredit",
     "CalendarDay",
+    "CallCredit",
+    "Cause",
     "Charge",
     "Chosen",
     "CloseBlocked",
     "CloseReport",
+    "Corrected",
+    "Correction",
     "DailyPage",
     "Dates",
     "Dispute",
     "DisputeState",
     "Draft",
+    "FreeLine",
     "Increments",
     "Invoice",
     "InvoiceNotFound",
@@ -58,11 +68,16 @@ __all__ = [
     "Kind",
     "Listed",
     "Migration",
+    "Note",
+    "NoteLine",
+    "NoteNotFound",
     "OfPeriod",
     "OneInvoice",
     "Period",
     "Rated",
     "RentalPrice",
+    "RerateReport",
+    "Rerated",
     "Span",
     "StartedDay",
     "TariffBook",
@@ -77,7 +92,9 @@ __all__ = [
     "apply_migrations",
     "assign",
     "assignments",
+    "carried_to",
     "close",
+    "correct",
     "daily_csv",
     "daily_page",
     "dispute_states",
@@ -88,11 +105,14 @@ __all__ = [
     "export_json",
     "first_day_prices",
     "get_invoice",
+    "get_note",
     "harmless",
     "invoice_head",
     "invoices_of",
+    "issue_note",
     "list_disputes",
     "list_invoices",
+    "list_notes",
     "list_versions",
     "load_book",
     "load_migrations",
@@ -100,6 +120,7 @@ __all__ = [
     "plain",
     "rate_call",
     "require_closed",
+    "rerate",
     "resolve_dispute",
     "spent",
     "sum_of",

@@ -189,13 +189,18 @@ ANALYZE close_late
 SELECT count(*) FROM close_pending
 
 -- name: chunk
--- The next merchants in order, each with what its last invoice carried over. $1 the last merchant done ('' at first),
--- $2 the period, $3 how many.
-SELECT m.merchant_id, m.invoice_title, m.tax_no, coalesce(i.carried_out, 0) AS carried_in
+-- The next merchants in order, each with what is carried over: the rest of the last invoice, and of the notes issued since
+-- whose rest no invoice has taken. $1 the last merchant done ('' at first), $2 the period, $3 how many.
+SELECT m.merchant_id, m.invoice_title, m.tax_no, coalesce(i.carried_out, 0) + n.carried_out AS carried_in, n.note_numbers
 FROM (SELECT * FROM close_pending WHERE merchant_id > $1 ORDER BY merchant_id LIMIT $3::integer) m
 LEFT JOIN LATERAL (
     SELECT carried_out FROM invoices
     WHERE merchant_id = m.merchant_id AND period < $2::date ORDER BY period DESC LIMIT 1) i ON true
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(o.carried_out), 0) AS carried_out, coalesce(array_agg(o.note_number), '{}') AS note_numbers
+    FROM notes o
+    WHERE o.merchant_id = m.merchant_id
+      AND NOT EXISTS (SELECT FROM note_carries c WHERE c.note_number = o.note_number)) n
 ORDER BY m.merchant_id
 
 -- name: chunk_lines

@@ -19,7 +19,11 @@ from billing.calls import rate_call
 from billing.close import CloseReport, close
 from billing.invoice import Invoice
 from billing.invoices import list_invoices
+from billing.note import Cause, Note
+from billing.note_ledger import list_notes
+from billing.notes import Correction, issue_note
 from billing.periods import Period, Span
+from billing.rerate import RerateReport, rerate
 from billing.tariff_ledger import assignments, load_book
 from billing.tariffs import stretches
 
@@ -32,7 +36,9 @@ CREATE TABLE usage_calls (merchant_id text NOT NULL, order_id text NOT NULL, bin
     call_id text NOT NULL, answered_at timestamptz NOT NULL, released_at timestamptz NOT NULL, seconds int NOT NULL,
     minutes int NOT NULL, units int NOT NULL, unit_s int NOT NULL, rate numeric NOT NULL, setup_fee numeric NOT NULL,
     cost numeric NOT NULL, tariff_id text NOT NULL, tariff_version int NOT NULL, late boolean NOT NULL);
-GRANT SELECT, INSERT ON usage_accounts, usage_rentals, usage_calls TO vnum_app;
+CREATE TABLE free_calls (LIKE usage_calls);
+CREATE VIEW usage_answered AS SELECT * FROM usage_calls UNION ALL SELECT * FROM free_calls;
+GRANT SELECT, INSERT ON usage_accounts, usage_rentals, usage_calls, free_calls, usage_answered TO vnum_app;
 """
 
 # What a writer owes: whether the month is marked closed is asked in the statement that writes.
@@ -110,10 +116,29 @@ class World:
     async def call(self, merchant: str, answered: str, released: str, call: str = "") -> None:
         """A call record that arrives now, whenever the call was."""
         row = await self.call_row(merchant, answered, released, call or f"call-{self.next_id()}")
-        await self.owner.execute(WRITE_CALL, *row)
+        charged = row[8] != 0
+        await self.owner.execute(WRITE_CALL if charged else WRITE_CALL.replace("usage_calls", "free_calls"), *row)
 
     async def close(self, period: str, at: str = "2030-01-01 00:00", **options: Any) -> CloseReport:
         return await close(self.pool, Period.parse(period), now=self.at(at), **options)
+
+    async def note(self, number: str, *corrections: Correction, at: str = "2030-02-01 00:00", **cause: Any) -> Note:
+        """A manual note by "ann", because "wrong"."""
+        async with self.pool.acquire() as connection:
+            return await issue_note(connection, number, corrections, self.cause(at, **cause))
+
+    async def rerate(
+        self, period: str, tariff: str | None = None, *, at: str = "2030-02-01 00:00", **options: Any
+    ) -> RerateReport:
+        given = {name: options.pop(name) for name in ("reason", "author") if name in options}
+        return await rerate(self.pool, Period.parse(period), self.cause(at, tariff_id=tariff, **given), **options)
+
+    def cause(self, at: str, **more: Any) -> Cause:
+        return Cause(**{"reason": "wrong", "author": "ann", "issued_at": self.at(at)} | more)
+
+    async def notes(self) -> list[Note]:
+        """All notes in order of their numbers."""
+        return await list_notes(self.owner)
 
     async def invoices(self, period: str | None = None) -> list[Invoice]:
         """All invoices by period and merchant."""

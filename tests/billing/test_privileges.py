@@ -1,12 +1,18 @@
 """A closed invoice never changes: the application's role has no right to change one (billing rule 6.6)."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
 import pytest
 
-CLOSED = ["invoices", "invoice_lines", "invoice_adjustments", "periods", "closes"]
+from billing.invoice import Item
+from billing.notes import FreeLine
+
+CLOSED = [
+    "invoices", "invoice_lines", "invoice_adjustments", "periods", "closes", "notes", "note_lines", "note_carries",
+]  # fmt: skip
 CHANGES = {
     "invoices": "UPDATE invoices SET amount_due = 0",
     "invoice_lines": "UPDATE invoice_lines SET amount = 0",
@@ -14,6 +20,9 @@ CHANGES = {
     "periods": "UPDATE periods SET ends_at = '2020-01-01'",
     "closes": "UPDATE closes SET invoice_number = NULL",
     "tariffs": "UPDATE tariffs SET call_minute = 1",
+    "notes": "UPDATE notes SET reason = 'another'",
+    "note_lines": "UPDATE note_lines SET amount = 0",
+    "note_carries": "UPDATE note_carries SET invoice_number = 'another'",
 }
 
 
@@ -25,6 +34,9 @@ async def app(world: Any, connect: Callable[..., Any]) -> Any:
     await world.call("m", "2026-10-05 10:00", "2026-10-05 10:01")
     await world.rental("m", "2026-11-05 10:00", "2026-11-05 10:01")
     await world.close("2026-11")
+    await world.note("VNUM-2030-000001", FreeLine(item=Item.CALL, amount=Decimal("-0.001"), text="sorry"))
+    await world.call("m", "2026-12-05 10:00", "2026-12-05 10:01")
+    await world.close("2026-12")
     for table in CLOSED:
         assert await world.owner.fetchval(f"SELECT count(*) FROM {table}") > 0
     return await connect()
@@ -41,7 +53,7 @@ async def test_nothing_closed_can_be_updated(app: Any, statement: str) -> None:
         await app.execute(statement)
 
 
-@pytest.mark.parametrize("table", [*CLOSED, "tariffs", "invoice_serials"])
+@pytest.mark.parametrize("table", [*CLOSED, "tariffs", "invoice_serials", "note_serials"])
 @pytest.mark.parametrize("verb", ["DELETE FROM", "TRUNCATE"])
 async def test_nothing_can_be_deleted(app: Any, table: str, verb: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -22,6 +22,7 @@ from vnum.api.idempotency import Repeats
 from vnum.api.invoices import Invoices
 from vnum.api.labels import Labels
 from vnum.api.merchants import Merchants
+from vnum.api.notes import Notes
 from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
 from vnum.api.reconciliations import Reconciliations
 from vnum.api.reviews import Reviews
@@ -63,6 +64,7 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Tariffs(engine),
         Hosts(engine),
         Invoices(engine),
+        Notes(engine),
         Reconciliations(engine),
         Bills(engine),
         Usages(engine),

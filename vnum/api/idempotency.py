@@ -4,7 +4,8 @@ Kept for 24 hours, by API key and path. Only final answers are: not what a later
 batch with such an item, `no_number_available`).
 
 Where the answer is written:
-- extend is not idempotent by itself, so its answer is kept in the transaction that extends: both or neither.
+- extend and a note on an invoice are not idempotent by themselves, so their answer is kept in the transaction that
+  extends or notes: both or neither.
 - Everything else repeats without harm, so its answer is kept right after the effect. A crash in between loses the
   answer only: a bind comes to the same live binding (200 in place of 201), a release, a record and a close to what they
   came to before. Registering a merchant or host is answered 409 `..._exists` then, which says that it is there;

@@ -76,6 +76,7 @@ class PeriodExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Invoices:
     def __init__(self, engine: Engine) -> None:
         self._invoices = engine.invoices
+        self._notes = engine.notes
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -121,12 +122,19 @@ class Invoices:
         return json_answer(200, InvoiceList([draft_head(draft) for draft in found], more))
 
     async def get(self, call: Call, asked: Nothing) -> Answer:
-        """One invoice with its lines; the details are in its exports."""
-        return json_answer(200, invoice_head(await self._invoices.get(_number(call), call.caller.merchants)))
+        """One invoice with its lines, and what it comes to with its notes; the details are in its exports."""
+        invoice, corrected = await self._notes.of_invoice(invoice_number(call), call.caller.merchants)
+        with_notes = {
+            "carried_in_notes": corrected.takes,
+            "notes": [note.number for note in corrected.notes],
+            "balance_after_notes": plain(corrected.balance),
+            "amount_due_after_notes": two_places(corrected.amount_due),
+        }
+        return json_answer(200, {**invoice_head(invoice), **with_notes})
 
     async def export(self, call: Call, asked: Export) -> web.StreamResponse:
         """One invoice with every detail row."""
-        invoice = await self._invoices.get(_number(call), call.caller.merchants)
+        invoice = await self._invoices.get(invoice_number(call), call.caller.merchants)
         return await self._send(call, OneInvoice(number=invoice.number), asked.format, f"invoice-{invoice.number}")
 
     async def export_period(self, call: Call, asked: PeriodExport) -> web.StreamResponse:
@@ -140,7 +148,7 @@ class Invoices:
             return await send_file(call, pieces, _TYPES[form], f"{name}.{form}")
 
 
-def _number(call: Call) -> str:
+def invoice_number(call: Call) -> str:
     """Raises InvoiceNotFound."""
     number = call.named("invoice_id")
     if not storable(number):

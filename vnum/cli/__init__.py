@@ -10,6 +10,7 @@ from vnum.cli.hosts import hosts
 from vnum.cli.invoices import invoice
 from vnum.cli.keys import keys
 from vnum.cli.migrate import migrate
+from vnum.cli.notes import note, notes, rerate
 from vnum.cli.pool import pool
 from vnum.cli.reconcile import reconcile
 from vnum.cli.records import records
@@ -32,6 +33,8 @@ def main() -> None:
 
 records.add_command(reviews)
 records.add_command(decide)
+for command in (note, notes, rerate):
+    invoice.add_command(command)
 for command in (
     serve,
     replay,
