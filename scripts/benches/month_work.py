@@ -3,6 +3,7 @@
 Prints its time, its rows and its peak of memory as JSON (`benches.month.Done`).
 """
 
+import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from billing.export import export_csv
 from billing.periods import Period
 from vnum.store.database import open_database
 
+SAMPLE_S = 0.02
 OCTOBER = Period.parse("2026-10")
 CLOSED_AT = datetime.fromisoformat("2026-11-01T03:00:00+08:00")
 
@@ -73,25 +75,34 @@ async def work(what: str, pool: asyncpg.Pool) -> int:
     return await closed(pool)
 
 
-def peak(pid: int | str = "self") -> int | None:
-    """The highest resident memory of a process, in bytes; None if it is not on this machine."""
+def memory(pid: int | str, field: str) -> int:
+    """A line of a process' status, in bytes; 0 if it is not on this machine."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        return None
+        return 0
     fields = dict(line.split(":", 1) for line in status.splitlines())
-    if pid != "self" and "postgres" not in fields["Name"]:
-        return None
-    return int(fields["VmHWM"].split()[0]) * 1024
+    return int(fields[field].split()[0]) * 1024 if pid == "self" or "postgres" in fields["Name"] else 0
+
+
+async def highest_own(pid: int, seen: list[int]) -> None:
+    """Watches a backend's own memory: all but the shared buffers, which each counts that it has read."""
+    while True:
+        seen[0] = max(seen[0], memory(pid, "RssAnon"))
+        await asyncio.sleep(SAMPLE_S)
 
 
 async def main(what: str, dsn: str, schema: str) -> None:
     pool = await open_database(dsn, schema, connections=1)
     backend = await pool.fetchval("SELECT pg_backend_pid()")
+    own = [0]
+    watch = asyncio.create_task(highest_own(backend, own))
     started = time.perf_counter()
     rows = await work(what, pool)
     seconds = time.perf_counter() - started
-    report = {"seconds": seconds, "rows": rows, "peak": peak(), "backend_peak": peak(backend)}
+    watch.cancel()
+    report = {"seconds": seconds, "rows": rows, "peak": memory("self", "VmHWM"), "backend_own": own[0],
+              "backend_peak": memory(backend, "VmHWM")}  # fmt: skip
     sys.stdout.buffer.write(msgspec.json.encode(report))
     await pool.close()
 
