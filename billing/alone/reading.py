@@ -1,8 +1,8 @@
 """Reading usage files: CSV with a header, or JSON lines; bindings and calls in one file or in several.
 
 A file whose first character is "{" is JSON lines. A row's kind stands in its field `kind` ("rental" or "call"); without
-one it is told by the fields: `bound_at` and `ended_at` make a binding, `answered_at` and `released_at` a call. Further
-fields are passed over. Instants are ISO 8601 and bear their offset.
+one it is told by the fields that are filled: `bound_at` or `ended_at` make a binding, `call_id` or `released_at`
+a call. Further fields are passed over. Instants are ISO 8601 and bear their offset.
 """
 
 import csv
@@ -39,7 +39,6 @@ class _Wrong(Exception):
     """What is wrong with a row."""
 
 
-Unanswered = None
 Read = Rental | Call | Rejected | None
 
 

@@ -10,10 +10,10 @@ from billing.alone.month import bill_details, bill_lines
 from billing.alone.terms import Terms
 from billing.alone.usage import Call, Rental, month_number
 from billing.details import By
-from billing.errors import PeriodNotOver
+from billing.errors import PeriodNotOver, TariffMissing
 from billing.invoice import DEFAULT_ISSUER, Detail, Invoice, Serial, make_invoice
 from billing.periods import Period, biz_date
-from billing.tariffs import stretches
+from billing.tariffs import Stretch, stretches
 
 R = TypeVar("R", Rental, Call)
 
@@ -71,7 +71,7 @@ def bill(
     for period in months.all():
         instant = closed_at or period.ends_at
         while merchant := to_sum.next_merchant(period):
-            priced = stretches(terms.book, terms.assignments(merchant), period.span)
+            priced = _priced(terms, merchant, period)
             lines = bill_lines(period, to_sum.rentals(period, merchant), to_sum.calls(period, merchant), priced)
             if not lines:
                 continue
@@ -86,6 +86,14 @@ def bill(
             carried[merchant] = invoice.carried_out
             rentals, calls = to_list.rentals(period, merchant), to_list.calls(period, merchant)
             yield Billed(invoice, bill_details(invoice, rentals, calls, priced, by))
+
+
+def _priced(terms: Terms, merchant_id: str, period: Period) -> list[Stretch]:
+    """What prices a merchant in a month. Raises TariffMissing, which names him."""
+    try:
+        return stretches(terms.book, terms.assignments(merchant_id), period.span)
+    except TariffMissing as missing:
+        raise TariffMissing(f"{period} of {merchant_id}: {missing.message}") from missing
 
 
 class _ByMerchant(Generic[R]):

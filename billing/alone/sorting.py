@@ -1,5 +1,7 @@
 """Rows in order, however many: sorted runs on disk, merged.
 
+Not an embedded database: rows are only ever written once and read in order, and text sorts by code points, as bills do.
+
 A run is a file of blocks; a block is its length (4 bytes, big endian) and that many bytes of MessagePack, which hold up
 to BLOCK_ROWS rows. Memory: RUN_ROWS rows while they are added, FAN_IN x BLOCK_ROWS while they are merged.
 """

@@ -110,7 +110,7 @@ def test_what_is_free(tmp_path: Path) -> None:
         ({"tariffs": [{**TARIFFS[0], "calls": {"model": "increments", "minute": "1", "firsts": 6}}]}, "firsts"),
         ({"tariffs": [{**TARIFFS[0], "calls": {"model": "increments", "minute": "0.02", "next_s": 1}}]},
          "no exact price"),
-        ({"tariffs": [{**TARIFFS[0], "tax": {"mode": "added", "rate": "6"}}]}, "tax rate"),
+        ({"tariffs": [{**TARIFFS[0], "tax": {"mode": "added", "rate": "6"}}]}, "tax: the rate"),
         ({"tariffs": [TARIFFS[0], TARIFFS[0]]}, "two versions from"),
         ({"tariffs": [{**TARIFFS[0], "version": 2}]}, "version 2 begins as number 1"),
         ({"tariffs": TARIFFS, "assignments": [
