@@ -202,15 +202,16 @@ def test_the_same_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 
 BARRED = """
-import sys, runpy, socket
+import sys, runpy
 class Barred:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in ("vnum", "asyncpg", "redis", "aiohttp"):
             raise ImportError(f"{name} is barred")
 sys.meta_path.insert(0, Barred())
-def no_socket(*_, **__):
-    raise OSError("no sockets here")
-socket.socket = no_socket
+def no_socket(event, arguments):
+    if event in ("socket.connect", "socket.bind"):
+        raise OSError("no sockets here")
+sys.addaudithook(no_socket)
 sys.argv[0] = "billing"
 runpy.run_module("billing", run_name="__main__")
 """
