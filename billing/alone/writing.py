@@ -9,7 +9,7 @@ from typing import Final, Literal, TextIO
 import msgspec
 
 from billing.alone.run import Billed
-from billing.export import DETAIL_COLUMNS, Cell, detail_cells, harmless, invoice_head
+from billing.export import DETAIL_COLUMNS, detail_cells, harmless, invoice_head
 from billing.invoice import Detail, Invoice, Item
 from billing.money import plain, total
 
@@ -62,7 +62,7 @@ def _detail_writer(file: TextIO) -> Callable[[Detail], None]:
     return write
 
 
-def _cell(cell: Cell) -> Cell:
+def _cell(cell: str | int | None) -> str | int | None:
     return harmless(cell) if isinstance(cell, str) else cell
 
 
