@@ -29,8 +29,8 @@ check: $(READY) ## format, lint, types, imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(READY) ## measure, beside peers in the same run; writes bench.json
-	@$(BIN)/python scripts/bench.py --out bench.json
+bench: $(READY) ## measure, beside peers in the same run; writes bench.json (ONLY=close for one part)
+	@$(BIN)/python scripts/bench.py --out bench.json $(addprefix --only ,$(ONLY))
 
 clean: ## remove what demo, tests and serve have made (not the data of a server of yours)
 	rm -rf demo-out .vnum .pytest_cache .hypothesis .mypy_cache .ruff_cache

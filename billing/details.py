@@ -7,7 +7,7 @@ lines. That both agree is checked for every invoice (billing rule 6.8). Rows str
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -23,7 +23,14 @@ from billing.tax import Tax
 if TYPE_CHECKING:
     import asyncpg
 
-Row: TypeAlias = "asyncpg.Record"
+Record: TypeAlias = "asyncpg.Record"
+
+
+class Row(Protocol):
+    """A row by column: of the database, or of usage that was read from a file."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
 
 By = Literal["day", "binding"]
 """Whether rental has a row for each day, or one for all the days of a binding that one line prices."""
@@ -67,9 +74,9 @@ class _ByMerchant:
 
     def __init__(self, connection: Connection, query: str, *args: object) -> None:
         self._rows = aiter(connection.cursor(_SQL[query], *args, prefetch=_PREFETCH_ROWS))
-        self._held: Row | None = None
+        self._held: Record | None = None
 
-    async def of(self, merchant_id: str) -> AsyncIterator[Row]:
+    async def of(self, merchant_id: str) -> AsyncIterator[Record]:
         """The rows of one merchant; those of merchants before it are passed over."""
         row = self._held or await anext(self._rows, None)
         while row is not None and row["merchant_id"] <= merchant_id:

@@ -16,7 +16,7 @@ Mode = Literal["included", "added"]
 MOST_PLACES: Final = 6
 
 
-class Tax(msgspec.Struct, frozen=True, kw_only=True):
+class Tax(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`rate` 0.06 = 6 %. `mode` says whether prices are with or without it."""
 
     mode: Mode = "included"

@@ -17,7 +17,9 @@ from billing.periods import ZONE, Span, biz_date
 _ONE: Final = timedelta(days=1)
 
 
-class CalendarDay(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="calendar_day"):
+class CalendarDay(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="calendar_day", forbid_unknown_fields=True
+):
     """`rate` in CNY for each date, by Asia/Shanghai, that a binding touches."""
 
     rate: Decimal

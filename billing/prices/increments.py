@@ -40,7 +40,9 @@ class CallWorking(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost: Decimal
 
 
-class Increments(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="increments"):
+class Increments(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="increments", forbid_unknown_fields=True
+):
     """`minute` and `setup_fee` in CNY; the others in seconds: first and next increment, minimum, free seconds."""
 
     minute: Decimal

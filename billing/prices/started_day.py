@@ -17,7 +17,9 @@ from billing.periods import Span
 DAY: Final = timedelta(hours=24)
 
 
-class StartedDay(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="started_day"):
+class StartedDay(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="started_day", forbid_unknown_fields=True
+):
     """`rate` in CNY for each period of 24 hours that a binding starts, counted from bound_at."""
 
     rate: Decimal

@@ -55,8 +55,8 @@ WHERE m.opened_at < $2::timestamptz
 ORDER BY merchant_id LIMIT 10
 
 -- name: collect_windows
--- Which tariff version prices what begins when, for every pending merchant: his assignments cut by the tariffs' versions.
--- $1, $2 the window.
+-- Which tariff version prices what begins when, for every pending merchant: his assignments, those that
+-- change anything, cut by the tariffs' versions. $1, $2 the window.
 CREATE TEMPORARY TABLE close_windows AS
 WITH chosen AS (
     SELECT merchant_id, 'default' AS tariff_id, '-infinity'::timestamptz AS since FROM close_pending
@@ -64,10 +64,14 @@ WITH chosen AS (
     SELECT a.merchant_id, a.tariff_id, a.effective_from
     FROM tariff_assignments a JOIN close_pending USING (merchant_id)
     WHERE a.effective_from < $2::timestamptz
+), changes AS (
+    SELECT merchant_id, tariff_id, since,
+           tariff_id IS DISTINCT FROM lag(tariff_id) OVER (PARTITION BY merchant_id ORDER BY since) AS changed
+    FROM chosen
 ), spells AS (
     SELECT merchant_id, tariff_id, since,
            lead(since, 1, 'infinity') OVER (PARTITION BY merchant_id ORDER BY since) AS until
-    FROM chosen
+    FROM changes WHERE changed
 ), versions AS (
     SELECT tariff_id, version, rental_count, rental_day, free_minutes, tax_mode, tax_rate, effective_from AS since,
            lead(effective_from, 1, 'infinity') OVER (PARTITION BY tariff_id ORDER BY effective_from) AS until
