@@ -18,6 +18,7 @@ Code = Literal[
     "dispute_open",
     "dispute_resolved",
     "dispute_invalid",
+    "statement_failed",
     "schema_invalid",
     "migration_changed",
     "migration_unknown",
@@ -122,6 +123,12 @@ class DisputeInvalid(BillingRefusal):
     """An outcome that does not go together with the rest of the answer."""
 
     code = "dispute_invalid"
+
+
+class StatementFailed(BillingRefusal):
+    """The typesetter ended without a file; the ledger is untouched, the export can be repeated."""
+
+    code = "statement_failed"
 
 
 class SchemaInvalid(BillingRefusal):

@@ -12,7 +12,17 @@ from billing.draft import draft
 from billing.drain import drain
 from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, TariffInvalid, TariffNotFound
 from billing.errors import Code as BillingCode
-from billing.export import draft_head, export_csv, export_json, harmless, invoice_head
+from billing.export import (
+    Progress,
+    draft_head,
+    export_csv,
+    export_fapiao,
+    export_json,
+    export_statement,
+    export_xlsx,
+    harmless,
+    invoice_head,
+)
 from billing.invoice import RENTAL_KINDS, Draft, Invoice, Item, Kind
 from billing.invoices import get_invoice, list_invoices, require_closed
 from billing.migrate import Migration
@@ -52,6 +62,7 @@ __all__ = [
     "OfPeriod",
     "OneInvoice",
     "Period",
+    "Progress",
     "Rated",
     "RentalPrice",
     "Span",
@@ -72,7 +83,10 @@ __all__ = [
     "draft_head",
     "drain",
     "export_csv",
+    "export_fapiao",
     "export_json",
+    "export_statement",
+    "export_xlsx",
     "get_invoice",
     "harmless",
     "invoice_head",
