@@ -56,7 +56,7 @@ class Scratch:
 @asynccontextmanager
 async def scratch() -> AsyncIterator[Scratch]:
     """Removes everything however it ends; work under way is waited for, elsewhere."""
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="vnum-export-"))
+    folder = Path(tempfile.mkdtemp(prefix="vnum-export-"))
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vnum-export")
     try:
         yield Scratch(folder, thread)
