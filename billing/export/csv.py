@@ -4,6 +4,7 @@ A free text that would be a formula gets a quote in front. What was written is t
 with InvoiceInconsistent.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -38,6 +39,7 @@ async def export_csv(
                 if len(rows) >= _FLUSH_ROWS:
                     yield "".join(rows).encode()
                     rows.clear()
+                    await asyncio.sleep(0)  # as in `read`, where a merchant has many rows
     yield "".join(rows).encode()
 
 

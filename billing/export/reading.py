@@ -1,5 +1,6 @@
 """How every format reads: the selected invoices one after the other, and how far it is."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
@@ -21,6 +22,7 @@ async def read(pool: Pool, selection: Selection, progress: Progress | None, by: 
             done += 1
             if progress:
                 progress(done, max(of, done))
+            await asyncio.sleep(0)  # rows that are there already come without a wait: let others have a turn
 
 
 async def _count(pool: Pool, selection: Selection) -> int:

@@ -184,7 +184,7 @@ async def test_a_reader_who_does_not_wait_for_a_file_gives_its_place_back(
 ) -> None:
     await october(world)
     await close(world)
-    monkeypatch.setattr("vnum.api.invoices._LOOK_S", 0.01)
+    monkeypatch.setattr("vnum.api.files.LOOK_S", 0.01)
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def takes_forever(*_: object) -> AsyncGenerator[bytes, None]:

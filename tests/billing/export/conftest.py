@@ -42,8 +42,8 @@ def leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 
 @pytest.fixture
 def artefacts(tmp_path: Path) -> Path:
-    """Where pictures of what was made go, to be looked at: VNUM_ARTEFACTS, or a folder that pytest removes."""
-    folder = Path(os.environ.get("VNUM_ARTEFACTS", tmp_path))
+    """Where pictures of what was made go, to be looked at: ARTEFACTS, or a folder that pytest removes."""
+    folder = Path(os.environ.get("ARTEFACTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
