@@ -221,12 +221,14 @@ def days_at_least(rental: Span, gaps: Sequence[Span]) -> int:
 def rental_rows(number: str, line: Line, row: Row, by: By) -> Iterator[Detail]:
     """The days of a binding that one line prices, as rows."""
     model = CalendarDay if line.kind is Kind.CALENDAR_DAY else StartedDay
-    spans = model.spans(Span(row["bound_at"], row["ended_at"]), Span(line.starts_at, line.ends_at))
+    rental, window = Span(row["bound_at"], row["ended_at"]), Span(line.starts_at, line.ends_at)
     if by == "day":
-        for span in spans:
+        for span in model.spans(rental, window):
             yield _rental(number, line, row, span, 1)
-    elif days := list(spans):
-        yield _rental(number, line, row, Span(days[0].starts_at, days[-1].ends_at), len(days))
+    else:
+        whole, days = model.whole(rental, window)
+        if days:
+            yield _rental(number, line, row, whole, days)
 
 
 def _rental(number: str, line: Line, row: Row, span: Span, days: int) -> Detail:

@@ -22,6 +22,7 @@ Code = Literal[
     "note_not_found",
     "note_invalid",
     "note_exceeds_invoice",
+    "statement_failed",
     "schema_invalid",
     "migration_changed",
     "migration_unknown",
@@ -150,6 +151,12 @@ class NoteExceedsInvoice(BillingRefusal):
     """Credits would come to more than what was charged: the invoice, or the one call or binding, and the debits."""
 
     code = "note_exceeds_invoice"
+
+
+class StatementFailed(BillingRefusal):
+    """The typesetter ended without a file; the ledger is untouched, the export can be repeated."""
+
+    code = "statement_failed"
 
 
 class SchemaInvalid(BillingRefusal):

@@ -40,6 +40,12 @@ async def require_closed(connection: Connection, period: Period, merchant_ids: S
         raise PeriodNotClosed(f"{period} is not closed yet{names}; close it first")
 
 
+async def count_invoices(connection: Connection, period: Period, merchant_ids: Sequence[str] | None = None) -> int:
+    """How many invoices a month has, of all merchants or of some."""
+    count: int = await connection.fetchval(_SQL["count"], period.first_day, merchant_ids)
+    return count
+
+
 async def list_invoices(
     connection: Connection,
     *,

@@ -14,7 +14,17 @@ from billing.draft import draft
 from billing.drain import drain
 from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, NoteNotFound, TariffInvalid, TariffNotFound
 from billing.errors import Code as BillingCode
-from billing.export import draft_head, export_csv, export_json, harmless, invoice_head
+from billing.export import (
+    Progress,
+    draft_head,
+    export_csv,
+    export_fapiao,
+    export_json,
+    export_statement,
+    export_xlsx,
+    harmless,
+    invoice_head,
+)
 from billing.invoice import RENTAL_KINDS, Draft, Invoice, Item, Kind
 from billing.invoices import get_invoice, list_invoices, require_closed
 from billing.migrate import Migration
@@ -74,6 +84,7 @@ __all__ = [
     "OfPeriod",
     "OneInvoice",
     "Period",
+    "Progress",
     "Rated",
     "RentalPrice",
     "RerateReport",
@@ -102,7 +113,10 @@ __all__ = [
     "draft_head",
     "drain",
     "export_csv",
+    "export_fapiao",
     "export_json",
+    "export_statement",
+    "export_xlsx",
     "first_day_prices",
     "get_invoice",
     "get_note",

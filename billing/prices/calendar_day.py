@@ -41,6 +41,12 @@ class CalendarDay(
             day = date.fromordinal(ordinal)
             yield Span(_midnight(day), _midnight(day + _ONE))
 
+    @staticmethod
+    def whole(rental: Span, window: Span) -> tuple[Span, int]:
+        """From the first of those days to the end of the last, and how many they are."""
+        days = list(CalendarDay.spans(rental, window)) or [window]
+        return Span(days[0].starts_at, days[-1].ends_at), CalendarDay.days(rental, window)
+
 
 def _midnights(instant: datetime) -> int:
     """How many midnights lie before the instant, counted as ordinals of dates."""

@@ -37,6 +37,12 @@ class StartedDay(
         for k in range(*_range(rental, window)):
             yield Span(bound_at + k * DAY, bound_at + (k + 1) * DAY)
 
+    @staticmethod
+    def whole(rental: Span, window: Span) -> tuple[Span, int]:
+        """From the first of those days to the end of the last, and how many they are."""
+        first, end = _range(rental, window)
+        return Span(rental.starts_at + first * DAY, rental.starts_at + end * DAY), max(0, end - first)
+
 
 def _range(rental: Span, window: Span) -> tuple[int, int]:
     bound_at = rental.starts_at

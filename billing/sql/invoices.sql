@@ -31,3 +31,7 @@ SELECT (SELECT count(*) FROM closes c
              WHERE a.opened_at < $2 AND ($3::text[] IS NULL OR a.merchant_id = ANY ($3))
                AND NOT EXISTS (SELECT FROM closes c WHERE c.merchant_id = a.merchant_id AND c.period = $1::date)
              ORDER BY a.merchant_id LIMIT 3) AS still_open
+
+-- name: count
+-- How many there are. $1 period, $2 merchants or null.
+SELECT count(*) FROM invoices WHERE period = $1::date AND ($2::text[] IS NULL OR merchant_id = ANY ($2))

@@ -77,7 +77,11 @@ class World:
             sent.setdefault("Content-Type", "application/json")
         async with self.session.request(method, self.url + path, json=json, data=data, headers=sent) as response:
             raw = await response.read()
-            body = await response.json(content_type=None) if "json" in response.content_type else raw.decode()
+            body: Any = raw
+            if "json" in response.content_type:
+                body = await response.json(content_type=None)
+            elif response.content_type.startswith("text/"):
+                body = raw.decode()
             return Reply(response.status, body, response.headers, raw)
 
     async def get(self, path: str, **options: Any) -> Reply:

@@ -1,5 +1,6 @@
 """Invoices over HTTP: a month of use, closed once, listed, and exported to the last digit."""
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncGenerator
@@ -142,6 +143,65 @@ async def test_exports_add_up(world: World) -> None:
     reply = await world.get("/v1/invoices/export?period=2026-10&format=json", role="finance")
     assert [invoice["merchant_id"] for invoice in reply.body["invoices"]] == ["m1", "m2"]
     assert reply.headers["Content-Disposition"] == 'attachment; filename="invoices-2026-10.json"'
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "ending", "begins"),
+    [
+        ("csv", "text/csv; charset=utf-8", "csv", b"merchant_id,"),
+        ("csv&bom=true", "text/csv; charset=utf-8", "csv", b"\xef\xbb\xbfmerchant_id,"),
+        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx", b"PK"),
+        ("pdf", "application/pdf", "pdf", b"%PDF-1.7"),
+        ("json", "application/json", "json", b"{"),
+        ("fapiao", "text/csv; charset=utf-8", "fapiao.csv", "账单号 invoice_number,".encode()),
+        ("fapiao&bom=true", "text/csv; charset=utf-8", "fapiao.csv", "\ufeff账单号 invoice_number,".encode()),
+    ],
+)
+async def test_each_format_says_what_it_is(world: World, form: str, kind: str, ending: str, begins: bytes) -> None:
+    await october(world)
+    await close(world)
+    for path, name in (
+        (f"/v1/invoices/export?period=2026-10&format={form}", "invoices-2026-10"),
+        (f"/v1/invoices/VN-2026-000001/export?format={form}", "invoice-VN-2026-000001"),
+    ):
+        reply = await world.get(path, role="finance")
+        assert (reply.status, reply.headers["Content-Type"]) == (200, kind)
+        assert reply.headers["Content-Disposition"] == f'attachment; filename="{name}.{ending}"'
+        assert reply.raw.startswith(begins)
+
+
+async def test_a_format_that_is_none_and_a_mark_where_none_belongs(world: World) -> None:
+    await october(world)
+    await close(world)
+    no_mark = [f"format={form}&bom=true" for form in ("pdf", "xlsx", "json")]
+    for query in ("format=doc", "format=csv&bom=x", "format=csv&bom=", *no_mark):
+        for path in ("/v1/invoices/export?period=2026-10&", "/v1/invoices/VN-2026-000001/export?"):
+            reply = await world.get(path + query, role="finance")
+            assert (reply.status, reply.code) == (400, "invalid_request"), query
+
+
+async def test_a_reader_who_does_not_wait_for_a_file_gives_its_place_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await october(world)
+    await close(world)
+    monkeypatch.setattr("vnum.api.files.LOOK_S", 0.01)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def takes_forever(*_: object) -> AsyncGenerator[bytes, None]:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(Invoices, "_pieces", takes_forever)
+    waiting = asyncio.ensure_future(world.get("/v1/invoices/export?period=2026-10&format=xlsx", role="finance"))
+    await asyncio.wait_for(begun.wait(), 60)
+    waiting.cancel()
+    await asyncio.wait_for(ended.wait(), 60)
+    assert not world.engine.invoices._exports.locked()
 
 
 async def test_a_tied_key_sees_its_merchants_only(world: World) -> None:

@@ -152,6 +152,12 @@ async def _dump(endpoints: Endpoints, schema: str) -> str:
         (["usage", "--merchant", "shop", "--from", "today"], 2, "today"),
         (["invoice", "export", "--out", "x.csv"], 2, "either --period or --number"),
         (["invoice", "export", "--number", "VN-2026-000001", "--out", "x.csv"], 1, "VN-2026-000001"),
+        (["invoice", "export", "--number", "VN-1", "--format", "doc", "--out", "x.csv"], 2, "fapiao"),
+        (
+            ["invoice", "export", "--number", "VN-1", "--format", "pdf", "--bom", "--out", "x.csv"],
+            1,
+            "only csv and fapiao",
+        ),
         (
             ["replay", "--parcels", "absent.csv", "--calls", "absent.csv", "--start", "2026-01-01", "--out", "o"],
             2,
@@ -173,7 +179,7 @@ def test_bad_input_ends_with_a_line_that_says_what(
     assert result.exit_code == code, result.output
     assert words in result.output
     assert "Traceback" not in result.output
-    assert not list(tmp_path.glob("x.csv"))
+    assert not list(tmp_path.glob("x.csv*"))
 
 
 @pytest.mark.parametrize(
@@ -277,6 +283,28 @@ def test_a_month_that_is_not_closed_gives_no_file(ready: Shell, tmp_path: Path) 
     assert refused.exit_code == 1
     assert "2020-01 is not closed yet" in refused.output
     assert out.read_text() == "the bill of before"
+
+
+def test_a_closed_month_is_written_in_every_format(ready: Shell, endpoints: Endpoints, tmp_path: Path) -> None:
+    uvloop.run(_merchant_of_before(endpoints, ready.environment["VNUM_SCHEMA"]))
+    assert "2020-01: 0 invoices of 1 merchants" in ready.good("invoice", "close", "--period", "2020-01")
+    for form, options, begins in (
+        ("csv", ["--bom"], b"\xef\xbb\xbfmerchant_id,"),
+        ("fapiao", ["--bom"], "\ufeff账单号 invoice_number,".encode()),
+        ("xlsx", [], b"PK"),
+        ("pdf", [], b"%PDF-1.7"),
+        ("json", [], b'{"period":"2020-01","invoices":[]}'),
+    ):
+        out = tmp_path / f"bill.{form}"
+        said = ready.good("invoice", "export", "--period", "2020-01", "--format", form, *options, "--out", str(out))
+        assert "bill." in said
+        assert out.read_bytes().startswith(begins), form
+
+
+async def _merchant_of_before(endpoints: Endpoints, schema: str) -> None:
+    connection = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings={"search_path": schema})
+    await connection.execute("INSERT INTO merchants (merchant_id, name, created_at) VALUES ('m1', 'm1', '2020-01-02Z')")
+    await connection.close()
 
 
 def test_hosts_out_of_a_spreadsheet_in_another_encoding_are_refused(ready: Shell, tmp_path: Path) -> None:

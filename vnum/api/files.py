@@ -15,10 +15,14 @@ log = structlog.get_logger()
 PIECE_S: Final = 60.0
 """How long the other side may take for one piece: a connection to PostgreSQL waits for it."""
 
+LOOK_S: Final = 1.0
+"""How often it is looked whether somebody still waits for a file that is being made."""
+
 WHOLE_S: Final = 900.0
 """How long it may take to send a file."""
 
 MOST_BYTES: Final = 256 * 1024 * 1024
+_LEFT: Final = 499
 _PIECE: Final = 256 * 1024
 _MEBI: Final = 1024 * 1024
 
@@ -60,7 +64,9 @@ async def send_file(
     call: Call, pieces: AsyncGenerator[bytes, None], content_type: str, name: str
 ) -> web.StreamResponse:
     """The head goes out with the first piece, so that what is wrong from the start is a problem, not a file."""
-    first = await anext(pieces, b"")
+    first = await _first(call.request, pieces)
+    if first is None:
+        return web.Response(status=_LEFT)
     response = web.StreamResponse()
     response.headers[hdrs.CONTENT_TYPE] = content_type
     response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
@@ -72,6 +78,20 @@ async def send_file(
         if call.request.transport is not None:
             call.request.transport.abort()  # without its end, nobody takes the file for whole
     return response
+
+
+async def _first(request: web.Request, pieces: AsyncGenerator[bytes, None]) -> bytes | None:
+    """The first piece, for which a whole file may have to be made; None when nobody waits for it any more."""
+    making = asyncio.ensure_future(anext(pieces, b""))
+    try:
+        while request.transport is not None and not request.transport.is_closing():
+            await asyncio.wait({making}, timeout=LOOK_S)
+            if making.done():
+                return making.result()
+        return None
+    finally:
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)
 
 
 async def _write(response: web.StreamResponse, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:

@@ -20,7 +20,13 @@ from vnum.service.orders import Name
 
 Month = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)", description="A month, as 2026-10")]
 
-_TYPES: Final = {Format.CSV: "text/csv; charset=utf-8", Format.JSON: "application/json"}
+_TYPES: Final = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    Format.PDF: "application/pdf",
+    Format.JSON: "application/json",
+    Format.FAPIAO: "text/csv; charset=utf-8",
+}
 
 
 class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,12 +71,18 @@ class InvoiceList(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """bom = a CSV begins with a byte order mark, by which spreadsheets know that it is UTF-8."""
+
     format: Format
+    bom: bool = False
 
 
 class PeriodExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As for one invoice."""
+
     period: Month
     format: Format
+    bom: bool = False
 
 
 class Invoices:
@@ -133,19 +145,22 @@ class Invoices:
         return json_answer(200, {**invoice_head(invoice), **with_notes})
 
     async def export(self, call: Call, asked: Export) -> web.StreamResponse:
-        """One invoice with every detail row."""
+        """One invoice as a file: csv and json with every detail row, xlsx, pdf (a statement), fapiao."""
         invoice = await self._invoices.get(invoice_number(call), call.caller.merchants)
-        return await self._send(call, OneInvoice(number=invoice.number), asked.format, f"invoice-{invoice.number}")
+        return await self._send(call, OneInvoice(number=invoice.number), asked, f"invoice-{invoice.number}")
 
     async def export_period(self, call: Call, asked: PeriodExport) -> web.StreamResponse:
         """All merchants of a month in one file."""
         selection = await self._invoices.of_period(asked.period, call.caller.merchants)
-        return await self._send(call, selection, asked.format, f"invoices-{asked.period}")
+        return await self._send(call, selection, asked, f"invoices-{asked.period}")
 
-    async def _send(self, call: Call, selection: Selection, form: Format, name: str) -> web.StreamResponse:
-        """Raises Refused (overloaded), BillingRefusal."""
-        async with aclosing(self._invoices.export(selection, form)) as pieces:
-            return await send_file(call, pieces, _TYPES[form], f"{name}.{form}")
+    async def _send(
+        self, call: Call, selection: Selection, asked: Export | PeriodExport, name: str
+    ) -> web.StreamResponse:
+        """Raises Refused (overloaded, invalid_request), BillingRefusal."""
+        form = asked.format
+        async with aclosing(self._invoices.export(selection, form, bom=asked.bom)) as pieces:
+            return await send_file(call, pieces, _TYPES[form], f"{name}.{form.ending}")
 
 
 def invoice_number(call: Call) -> str:

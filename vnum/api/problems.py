@@ -96,6 +96,7 @@ STATUS: Final[dict[str, int]] = {
     "tariff_missing": 409,
     "tariff_invalid": 422,
     "invoice_inconsistent": 500,
+    "statement_failed": 500,
     "schema_invalid": 500,
     "migration_changed": 500,
     "migration_unknown": 500,

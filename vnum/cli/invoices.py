@@ -1,5 +1,7 @@
 """`vnum invoice`: close a month, export what was closed."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import click
@@ -62,17 +64,37 @@ async def draft(period: str, merchant_id: str | None) -> None:
 @click.option("--period", help="All invoices of a month.")
 @click.option("--number", help="One invoice.")
 @click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.CSV.value)
+@click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark, by which spreadsheets know it is UTF-8.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
 @command
-async def export(period: str | None, number: str | None, form: str, out: Path) -> None:
-    """Write the detail rows of one invoice, or of all of a month, to a file."""
+async def export(period: str | None, number: str | None, form: str, bom: bool, out: Path) -> None:
+    """Write one invoice, or all of a month, to a file.
+
+    csv and json have every charged day and call, xlsx a summary and the details, pdf a statement of account for each
+    invoice, fapiao what the issuer of the tax invoices needs.
+    """
     if (period is None) == (number is None):
         raise click.UsageError("give either --period or --number")
-    draft = out.with_name(f"{out.name}.part")
     async with engine() as opened:
         selection = OneInvoice(number=number) if number else await opened.invoices.of_period(period or "")
-        with draft.open("wb") as file, console.status("exporting"):
-            async for piece in opened.invoices.export(selection, Format(form)):
-                file.write(piece)
-    draft.replace(out)
+        with Progress(console=console) as progress:
+            task = progress.add_task("invoices", total=None)
+
+            def tell(done: int, of: int) -> None:
+                progress.update(task, completed=done, total=of)
+
+            await _write(opened.invoices.export(selection, Format(form), bom=bom, progress=tell), out)
     click.echo(f"{out} written")
+
+
+async def _write(pieces: AsyncGenerator[bytes, None], out: Path) -> None:
+    """A file is there when it is whole, and the one of before until then."""
+    draft = out.with_name(f"{out.name}.part")
+    try:
+        async with aclosing(pieces):
+            with draft.open("wb") as file:
+                async for piece in pieces:
+                    file.write(piece)
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -14,10 +14,14 @@ from vnum.finance import (
     OfPeriod,
     OneInvoice,
     Period,
+    Progress,
     close,
     draft,
     export_csv,
+    export_fapiao,
     export_json,
+    export_statement,
+    export_xlsx,
     get_invoice,
     list_invoices,
     require_closed,
@@ -35,8 +39,21 @@ Selection = OneInvoice | OfPeriod
 
 
 class Format(StrEnum):
+    """pdf = statements of account; fapiao = what the issuer of tax invoices needs, as CSV."""
+
     CSV = "csv"
+    XLSX = "xlsx"
+    PDF = "pdf"
     JSON = "json"
+    FAPIAO = "fapiao"
+
+    @property
+    def ending(self) -> str:
+        """How a file's name ends."""
+        return "fapiao.csv" if self is Format.FAPIAO else self.value
+
+
+WITH_BOM = (Format.CSV, Format.FAPIAO)
 
 
 class Invoices:
@@ -104,13 +121,17 @@ class Invoices:
             await require_closed(connection, month, None if tie is None else list(tie))
         return OfPeriod(period=month, merchant_ids=None if tie is None else tuple(tie))
 
-    async def export(self, selection: Selection, form: Format) -> AsyncGenerator[bytes, None]:
+    async def export(
+        self, selection: Selection, form: Format, *, bom: bool = False, progress: Progress | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """The file in pieces; it is whole only if this ends without an exception. Close it when left early.
 
-        Raises Refused (overloaded), BillingRefusal.
+        Raises Refused (overloaded, invalid_request), BillingRefusal.
         """
+        if bom and form not in WITH_BOM:
+            raise Refused(Code.INVALID_REQUEST, f"bom: only {' and '.join(WITH_BOM)} files may begin with one")
         async with self._one_of_few():
-            pieces = self._pieces(selection, form)
+            pieces = self._pieces(selection, form, bom, progress)
             try:
                 async for piece in pieces:
                     yield piece
@@ -124,11 +145,19 @@ class Invoices:
         async with self._exports:
             yield
 
-    def _pieces(self, selection: Selection, form: Format) -> AsyncGenerator[bytes, None]:
+    def _pieces(
+        self, selection: Selection, form: Format, bom: bool, progress: Progress | None
+    ) -> AsyncGenerator[bytes, None]:
         match form:
             case Format.CSV:
-                return export_csv(self._database, selection)
+                return export_csv(self._database, selection, bom=bom, progress=progress)
+            case Format.XLSX:
+                return export_xlsx(self._database, selection, progress=progress)
+            case Format.PDF:
+                return export_statement(self._database, selection, progress=progress)
             case Format.JSON:
-                return export_json(self._database, selection)
+                return export_json(self._database, selection, progress=progress)
+            case Format.FAPIAO:
+                return export_fapiao(self._database, selection, bom=bom, progress=progress)
             case _:
                 assert_never(form)

@@ -1,0 +1,26 @@
+"""What the process that typesets is told, as JSON."""
+
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from billing.export.statement_text import Statement
+
+
+class Typeset(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Make a PDF of these statements. `made_at` is noted in it."""
+
+    out: str
+    statements: list[Statement]
+    made_at: datetime
+
+
+class Bind(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Put PDFs into one, in their order; the first gives the whole its description, PDF/A included."""
+
+    out: str
+    parts: list[str]
+
+
+Job: TypeAlias = Typeset | Bind
