@@ -15,7 +15,7 @@ help: ## this list
 
 demo: $(READY) ## set up from nothing, then run a month of sample parcels and calls; results to read and to open
 	@$(BIN)/vnum sample --out demo-out
-	@$(BIN)/vnum replay --parcels demo-out/parcels.csv --calls demo-out/calls.csv --start 2026-01-20 --out demo-out
+	@$(BIN)/vnum replay --parcels demo-out/parcels.csv --calls demo-out/calls.csv --start 2026-01-20 --out demo-out --statements
 
 serve: $(READY) ## start the API and its servers, with demo keys that are printed once
 	@$(BIN)/vnum serve --demo

@@ -45,6 +45,20 @@ async def test_a_sample_comes_to_the_same_whatever_months_it_crosses(
     _check_files(tmp_path / "out", summary)
 
 
+async def test_with_statements_each_month_is_a_workbook_and_a_pdf_too(endpoints: Endpoints, tmp_path: Path) -> None:
+    given = read_input(*write_sample(tmp_path, parcels=5, calls=5))
+    out = tmp_path / "out"
+    key = out / "master.key"
+    await replay(given, date(2026, 1, 20), out, endpoints, key, keep=False, console=QUIET, statements=True)
+    months = ["2026-01", "2026-02"]
+    assert sorted(path.name for path in (out / "invoices").iterdir()) == sorted(
+        f"{month}.{suffix}" for month in months for suffix in ("csv", "pdf", "xlsx")
+    )
+    for month in months:
+        assert (out / "invoices" / f"{month}.pdf").read_bytes().startswith(b"%PDF")
+        assert (out / "invoices" / f"{month}.xlsx").read_bytes().startswith(b"PK")
+
+
 async def test_nothing_of_a_replay_is_left_behind(endpoints: Endpoints, tmp_path: Path) -> None:
     parcels, calls = write_sample(tmp_path, parcels=5, calls=5)
     await run(endpoints, parcels, calls, date(2026, 1, 1), tmp_path / "out")

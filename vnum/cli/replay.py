@@ -23,8 +23,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The day of the first parcel.")
 @click.option("--out", type=_FOLDER, required=True, help="Where summary.json and invoices/ go.")
 @click.option("--keep", is_flag=True, help="Keep the schema and the Redis keys, to look at them.")
+@click.option("--statements", is_flag=True, help="Write each month as a workbook and as printed statements as well.")
 @command
-async def replay(parcels: Path, calls: Path, start: datetime, out: Path, *, keep: bool) -> None:
+async def replay(parcels: Path, calls: Path, start: datetime, out: Path, *, keep: bool, statements: bool) -> None:
     """Run parcels and calls through the engine in simulated time: bind, print, call, expire, bill, audit.
 
     Exit code 1 if the audit finds anything.
@@ -37,7 +38,16 @@ async def replay(parcels: Path, calls: Path, start: datetime, out: Path, *, keep
     if len(given.rejected) > 20:
         click.echo(f"and {len(given.rejected) - 20} more rows, all in {out / 'rejected.csv'}", err=True)
     async with servers() as (settings, endpoints):
-        summary = await run_replay(given, start.date(), out, endpoints, settings.key_file, keep=keep, console=console)
+        summary = await run_replay(
+            given,
+            start.date(),
+            out,
+            endpoints,
+            settings.key_file,
+            keep=keep,
+            console=console,
+            statements=statements,
+        )
     if not summary.audit.clean:
         sys.exit(1)
 

@@ -17,13 +17,13 @@ from vnum.replay.summary import Summary
 PoolDay = tuple[datetime, int, int]
 
 
-def show(console: Console, summary: Summary, days: Sequence[PoolDay], out: Path) -> None:
+def show(console: Console, summary: Summary, days: Sequence[PoolDay], out: Path, *, statements: bool = False) -> None:
     """Prints the whole report; the picture goes to `pool.txt` too."""
     console.print(_counts(summary), _money(summary), _audit(summary), sep="\n")
     picture = pool_picture(days, width=min(console.width, 100))
     (out / "pool.txt").write_text(plotext.uncolorize(picture) + "\n", encoding="utf-8")
     console.print(Text.from_ansi(picture))
-    console.print(_files(summary, out), soft_wrap=True)  # a path stays whole, to be copied
+    console.print(_files(summary, out, statements), soft_wrap=True)  # a path stays whole, to be copied
 
 
 def pool_picture(days: Sequence[PoolDay], *, width: int) -> str:
@@ -77,12 +77,14 @@ def _audit(summary: Summary) -> Table:
     return table
 
 
-def _files(summary: Summary, out: Path) -> str:
+def _files(summary: Summary, out: Path, statements: bool) -> str:
     lines = [
         f"[bold]Open[/bold] {out / 'summary.json'}: these figures, for programs",
         f"     {out / 'invoices'}/*.csv: every charged day and call, a file a month",
         f"     {out / 'pool.txt'}: the picture above",
     ]
+    if statements:
+        lines.append(f"     {out / 'invoices'}/*.xlsx, *.pdf: the same months as workbooks, and as statements to print")
     if summary.rejected_rows:
         lines.append(f"     {out / 'rejected.csv'}: {summary.rejected_rows:,} rows that were not used, and why")
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from vnum.engine import Engine, Parts, open_engine
-from vnum.finance import Invoice, Item, Kind, OfPeriod, Period, close, export_csv, invoices_of
+from vnum.finance import (
+    Invoice,
+    Item,
+    Kind,
+    OfPeriod,
+    Period,
+    close,
+    export_csv,
+    export_statement,
+    export_xlsx,
+    invoices_of,
+)
 from vnum.model.orders import OrderStatus
 from vnum.model.refusals import UnusableFile
 from vnum.replay.audit import audit
@@ -48,6 +59,7 @@ from vnum.service.orders import BindRequest
 from vnum.service.records import CallRecord, Status
 from vnum.service.route import Action, Policy, RouteRequest
 from vnum.store import history
+from vnum.store.database import Database
 from vnum.store.migrate import drop, migrate
 
 PARCELS_A_HOST = 2_500
@@ -55,6 +67,10 @@ PARCELS_A_HOST = 2_500
 
 QUARANTINE_DAYS = 90
 NO_POLICIES = Policy(guards=False, max_seconds=86_400)
+
+Export = Callable[[Database, OfPeriod], AsyncGenerator[bytes, None]]
+FILES: Sequence[tuple[str, Export]] = (("csv", export_csv), ("xlsx", export_xlsx), ("pdf", export_statement))
+"""What a closed month is written to; the first always, all with `statements`."""
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +89,15 @@ def read_input(parcels_file: Path, calls_file: Path) -> Input:
 
 
 async def replay(
-    given: Input, start: date, out: Path, endpoints: Endpoints, key_file: Path, *, keep: bool, console: Console
+    given: Input,
+    start: date,
+    out: Path,
+    endpoints: Endpoints,
+    key_file: Path,
+    *,
+    keep: bool,
+    console: Console,
+    statements: bool = False,
 ) -> Summary:
     """Everything, in a schema and Redis prefix of its own."""
     schema = f"replay_{secrets.token_hex(4)}"
@@ -92,7 +116,7 @@ async def replay(
     await migrate(endpoints.postgres_admin_dsn, schema)
     try:
         async with open_engine(parts, clock=clock) as engine:
-            run = _Run(engine, clock, given, out)
+            run = _Run(engine, clock, given, out, FILES if statements else FILES[:1])
             try:
                 await run.prepare()
                 with _bars(console, events) as bars:
@@ -101,7 +125,7 @@ async def replay(
                         bars.advance(group)
                 summary = await run.finish(console)
                 days = await run.pool_by_day()
-                show(console, summary, days, out)
+                show(console, summary, days, out, statements=statements)
                 return summary
             finally:
                 if not keep:
@@ -114,12 +138,15 @@ async def replay(
 
 
 class _Run:
-    def __init__(self, engine: Engine, clock: ManualClock, given: Input, out: Path) -> None:
+    def __init__(
+        self, engine: Engine, clock: ManualClock, given: Input, out: Path, files: Sequence[tuple[str, Export]]
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._parcels = given.parcels
         self._rejected = list(given.rejected)
         self._out = out
+        self._files = files
         self._labels: dict[int, Label] = {}
         self._routed: dict[str, Action] = {}
         self.summary = Summary()
@@ -246,9 +273,10 @@ class _Run:
         summary.amount_due += report.amount_due
         if not report.invoices_made:
             return
-        with (self._out / "invoices" / f"{period}.csv").open("wb") as file:
-            async for piece in export_csv(engine.database, OfPeriod(period=period)):
-                file.write(piece)
+        for suffix, export in self._files:
+            with (self._out / "invoices" / f"{period}.{suffix}").open("wb") as file:
+                async for piece in export(engine.database, OfPeriod(period=period)):
+                    file.write(piece)
         async for invoice in invoices_of(engine.database, period):
             self._add(invoice)
 
