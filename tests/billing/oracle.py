@@ -128,7 +128,10 @@ class Oracle:
 
     def _spells_of(self, merchant: str, assigned: list[tuple[str, datetime, str]]) -> list[tuple[datetime, Terms]]:
         """What he pays, from when on, latest first; each is a line of its own. A version of another list is none."""
-        own = sorted(a[1:] for a in assigned if a[0] == merchant)
+        own: list[tuple[datetime, str]] = []
+        for since, tariff in sorted(a[1:] for a in assigned if a[0] == merchant):
+            if tariff != (own[-1][1] if own else "default"):  # else nothing changes
+                own.append((since, tariff))
         found = []
         for instant in sorted({v.since for v in self._versions} | {a[0] for a in own}, reverse=True):
             tariff = "default"

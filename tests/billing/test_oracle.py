@@ -61,7 +61,7 @@ class Story:
         return near if near >= since else since
 
     def _opening(self, n: int) -> datetime:
-        return EDGES[0] if n % 3 else EDGES[0] + self.dice.random() * timedelta(days=80)
+        return EDGES[0] + self.dice.random() * timedelta(days=80) if n % 3 else EDGES[0]
 
     def _versions(self, tariff: str) -> list[Terms]:
         later = sorted({self.instant() for _ in range(self.dice.randrange(4))})
@@ -114,12 +114,15 @@ class Story:
         if self.dice.random() < 0.005:
             answered, month, late_by = EDGES[first] - self.dice.random() * SECOND, first, 0
         late = answered < EDGES[first] or (late_by > 0 and month + late_by < len(MONTHS))
+        # Between the mark and the sums of a close that was interrupted: late, and on that very month's invoice.
+        marked = not late and self.dice.random() < 0.01
         month += late_by if late else 0
         talked = self.dice.choice(
             [self.dice.uniform(0, 400), self.dice.choice([0, 0.5, 1, 5, 6, 7, 30, 59, 60, 61, 7416])]
         )
         released = answered + timedelta(seconds=talked)
         call_id = f"call{n * 7919 % CALLS}"
+        late = late or marked
         priced = self.oracle.call(merchant, call_id, answered, released, month, late)
         if priced.units:
             terms = self.oracle.terms(merchant, answered)
