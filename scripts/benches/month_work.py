@@ -52,7 +52,7 @@ async def scan(pool: asyncpg.Pool, queries: tuple[str, ...]) -> int:
 async def closed(pool: asyncpg.Pool) -> int:
     """Rows of usage that a close summed."""
     report = await close(pool, OCTOBER, now=CLOSED_AT)
-    assert report.invoices_made == report.merchants, "every merchant has usage"
+    assert report.invoices_made == report.invoices > 0, "this very close made them all"
     rows = await pool.fetchval("SELECT sum(count) FROM invoice_lines WHERE kind IN ('rental_day', 'call')")
     return int(rows)
 
