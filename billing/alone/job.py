@@ -78,8 +78,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         series = Series(self.issuer, self.first_serial)
         total = gathered.rentals.count + gathered.calls.count
         advance = _advancing(progress, "billing", total)
-        billed = bill(gathered, months, terms, series, closed_at=self.closed_at, by=self.by, done=advance)
-        for invoice in write_bills(billed, drafts, self.form):
+        billed = bill(gathered, months, terms, series, closed_at=self.closed_at, done=advance)
+        for invoice in write_bills(billed, drafts, self.form, self.by):
             overview.add(invoice)
 
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from billing.alone.usage import Call, Rental
 from billing.calls import Rated, rate_call
-from billing.details import By, CallTerms, call_row, rental_rows
+from billing.details import CallTerms, call_row, rental_rows
 from billing.invoice import RENTAL_KINDS, Detail, Invoice, Kind, Line
 from billing.money import times
 from billing.periods import Period
@@ -123,9 +123,9 @@ def _rated(calls: Iterable[Call], stretches: Sequence[Stretch]) -> Iterator[tupl
 
 
 def bill_details(
-    invoice: Invoice, rentals: Iterable[Rental], calls: Iterable[Call], stretches: Sequence[Stretch], by: By
+    invoice: Invoice, rentals: Iterable[Rental], calls: Iterable[Call], stretches: Sequence[Stretch]
 ) -> Iterator[Detail]:
-    """The rows of an invoice: days by binding, then calls.
+    """The rows of an invoice: bindings, each with the days that a line prices, then calls.
 
     Raises:
         InvoiceInconsistent: at the end, if they do not add up to the invoice.
@@ -135,7 +135,7 @@ def bill_details(
     for rental in rentals:
         row = rental._asdict()
         for line in days:
-            for detail in rental_rows(invoice.number, line, row, by):
+            for detail in rental_rows(invoice.number, line, row, "binding"):
                 recount.rental(line, detail)
                 yield detail
     terms = CallTerms(invoice.lines)

@@ -9,7 +9,6 @@ from billing.alone.gathering import Gathered, Months
 from billing.alone.month import bill_details, bill_lines
 from billing.alone.terms import Terms
 from billing.alone.usage import Call, Rental, month_number
-from billing.details import By
 from billing.errors import PeriodNotOver, TariffMissing
 from billing.invoice import DEFAULT_ISSUER, Detail, Invoice, Serial, make_invoice
 from billing.periods import Period, biz_date
@@ -55,7 +54,6 @@ def bill(
     series: Series,
     *,
     closed_at: datetime | None = None,
-    by: By = "day",
     done: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[Billed]:
     """All invoices, month by month and by merchant. A month is closed at `closed_at`, or at its own end.
@@ -85,7 +83,7 @@ def bill(
             )
             carried[merchant] = invoice.carried_out
             rentals, calls = to_list.rentals(period, merchant), to_list.calls(period, merchant)
-            yield Billed(invoice, bill_details(invoice, rentals, calls, priced, by))
+            yield Billed(invoice, bill_details(invoice, rentals, calls, priced))
 
 
 def _priced(terms: Terms, merchant_id: str, period: Period) -> list[Stretch]:

@@ -9,8 +9,10 @@ from typing import Final, Literal, TextIO
 import msgspec
 
 from billing.alone.run import Billed
-from billing.export import DETAIL_COLUMNS, detail_cells, harmless, invoice_head
-from billing.invoice import Detail, Invoice, Item
+from billing.details import By
+from billing.export import DETAIL_COLUMNS, harmless, invoice_head
+from billing.export.csv import csv_row, csv_rows
+from billing.invoice import Invoice, Item
 from billing.money import plain, total
 
 Format = Literal["json", "csv"]
@@ -22,8 +24,11 @@ _HEAD: Final = (
 )  # fmt: skip
 
 
-def write_bills(billed: Iterable[Billed], folder: Path, form: Format) -> Iterator[Invoice]:
-    """invoices.json or .csv, and details-YYYY-MM.csv; gives an invoice back when its rows are written."""
+def write_bills(billed: Iterable[Billed], folder: Path, form: Format, by: By) -> Iterator[Invoice]:
+    """invoices.json or .csv, and details-YYYY-MM.csv as an export writes it, or with a row for each binding.
+
+    Gives an invoice back when its rows are written.
+    """
     with ExitStack() as files:
         heads = files.enter_context(_open(folder / f"invoices.{form}"))
         write_head, end = _HEADS[form](heads)
@@ -31,9 +36,10 @@ def write_bills(billed: Iterable[Billed], folder: Path, form: Format) -> Iterato
         for invoice, details in billed:
             if str(invoice.period) != month:
                 month = str(invoice.period)
-                write_row = _detail_writer(files.enter_context(_open(folder / f"details-{month}.csv")))
+                rows = files.enter_context(_open(folder / f"details-{month}.csv"))
+                rows.write(csv_row(DETAIL_COLUMNS))
             for detail in details:
-                write_row(detail)
+                rows.writelines(csv_rows(detail, by))
             write_head(invoice)
             yield invoice
         end()
@@ -49,21 +55,6 @@ def write_rejected(rows: Iterable[tuple[str, int, str]], folder: Path) -> None:
 
 def _open(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="")
-
-
-def _detail_writer(file: TextIO) -> Callable[[Detail], None]:
-    """The same rows as an export of the ledger."""
-    writer = csv.writer(file)
-    writer.writerow(DETAIL_COLUMNS)
-
-    def write(detail: Detail) -> None:
-        writer.writerow([_cell(cell) for cell in detail_cells(detail).values()])
-
-    return write
-
-
-def _cell(cell: str | int | None) -> str | int | None:
-    return harmless(cell) if isinstance(cell, str) else cell
 
 
 def _json_heads(file: TextIO) -> tuple[Callable[[Invoice], None], Callable[[], None]]:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from billing.details import Selection
+from billing.details import By, Selection
 from billing.export.cells import DETAIL_COLUMNS, FREE_TEXT, Cell, detail_cells, harmless
 from billing.export.days import days_of
 from billing.export.reading import Progress, read
@@ -35,7 +35,7 @@ async def export_csv(
     async with aclosing(read(pool, selection, progress, by="binding")) as invoices:
         async for billed in invoices:
             async for detail in billed.details:
-                rows += _rows(detail)
+                rows += csv_rows(detail)
                 if len(rows) >= _FLUSH_ROWS:
                     yield "".join(rows).encode()
                     rows.clear()
@@ -48,8 +48,9 @@ def csv_row(cells: Iterable[Cell]) -> str:
     return ",".join(map(_cell, cells)) + "\r\n"
 
 
-def _rows(detail: Detail) -> list[str]:
-    if detail.kind not in RENTAL_KINDS:
+def csv_rows(detail: Detail, by: By = "day") -> list[str]:
+    """A detail that stands for a whole binding, as a row for each of its days, or as it is."""
+    if by == "binding" or detail.kind not in RENTAL_KINDS:
         return [csv_row(_cells(detail))]
     one_day = msgspec.structs.replace(detail, bill_duration=1, units=1, cost=detail.rate)
     cells = [_cell(cell) for cell in _cells(one_day)]

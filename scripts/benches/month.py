@@ -82,7 +82,7 @@ CROSS JOIN LATERAL (SELECT ceil(seconds / t.unit_s::numeric)::int AS units) AS u
 """
 """$1 how many."""
 
-EXPORTS = {"csv": "CSV by day"}
+EXPORTS = {"csv": "CSV by day", "xlsx": "XLSX by binding", "fapiao": "the fapiao list"}
 SCAN = "scan-details"
 
 REOPEN = """
