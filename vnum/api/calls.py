@@ -16,10 +16,11 @@ from vnum.api.endpoint import Call, Endpoint
 from vnum.engine import Engine
 from vnum.finance import DisputeState, plain
 from vnum.model.refusals import Code, Refused
+from vnum.service.call_record import CallRecord, Instant
 from vnum.service.calls import PAGE, FiledCall
 from vnum.service.keep import NotTaken, Status
 from vnum.service.orders import Name
-from vnum.service.records import CallRecord, Instant, Reported
+from vnum.service.records import Reported
 from vnum.service.route import CallId, RouteRequest, fail_closed
 
 log = structlog.get_logger()
