@@ -247,6 +247,10 @@ def test_a_plain_file_says_what_the_carrier_counted() -> None:
         (Form.HUAWEI, {"callInTime": "0001-01-01 00:00:00"}, "the years"),
         (Form.HUAWEI, {"fwdAnswerTime": "soon"}, "fwdAnswerTime is not a time"),
         (Form.HUAWEI, {"callInTime": "2026-08-05 04:01:14"}, "a week apart"),
+        (Form.PLAIN, {"call_time": "2026-10-05 12:01:1499"}, "call_time is not a time"),
+        (Form.PLAIN, {"call_time": "2026-10-05 23:59:60"}, "call_time is not a time"),
+        (Form.ALIBABA, {"call_id": "1.23457E+14"}, "cut by a spreadsheet"),
+        (Form.PLAIN, {"call_id": "9E+21"}, "cut by a spreadsheet"),
         (Form.ALIBABA, {"call_type": "3"}, "a text message"),
         (Form.ALIBABA, {"call_type": "9"}, "call_type must be"),
         (Form.ALIBABA, {"secret_no": " "}, "secret_no is empty"),
@@ -276,3 +280,8 @@ def test_no_reason_quotes_a_phone(form: Form) -> None:
     for column in VENDORS[form]:
         found = read(form, **{column: phone}) if column not in {"duration", "billsec", "start"} else None
         assert found is None or phone not in (found.reason or "")
+
+
+def test_numbers_that_were_kept_from_a_spreadsheet() -> None:
+    found = call(Form.PLAIN, call_id='="43612633712"', host='="18400913965"', extension='=""')
+    assert (found.call_id, found.host, found.extension) == ("43612633712", "18400913965", None)

@@ -16,9 +16,10 @@ LONGEST_S: Final = 7 * 86_400
 """A call that is said to last longer is a mistake of the file."""
 
 _INSTANT: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,6})?[0-9]*(Z|[+-][0-9]{2}:?[0-9]{2})?",
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:(\.[0-9]{1,6})[0-9]*)?(Z|[+-][0-9]{2}:?[0-9]{2})?",
     re.ASCII,
 )
+_SCIENTIFIC: Final = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+", re.ASCII)
 _WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 _PHONE: Final = re.compile(r"(?<![0-9])(?:86)?1[3-9][0-9]{9}(?![0-9])", re.ASCII)
@@ -157,8 +158,11 @@ def amount_or_none(cells: Cells, name: str) -> Decimal | None:
 def plausible(call: CarrierCall) -> CarrierCall:
     """The call, if it can be one; what the engine checks too is left to it. Raises BadRow.
 
-    A call id is shown in invoices and listings, so it must not be a phone, as when columns changed places.
+    A call id is shown in invoices and listings, so it must not be a phone, as when columns changed places. One that a
+    spreadsheet has cut to 1.23457E+14 is another call's too: charged by it, a call would be charged twice or lost.
     """
+    if _SCIENTIFIC.fullmatch(call.call_id):
+        raise BadRow("the call id was cut by a spreadsheet (1.23E+14); export the file again, with that column as text")
     if _PHONE.fullmatch(call.call_id.removeprefix("+")):
         raise BadRow("the call id is a phone number; did columns change places?")
     answered = call.answer_time or call.release_time
