@@ -161,9 +161,10 @@ def assemble(
     tariffs = Tariffs(database, clock)
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells)
-    calls = Calls(database, cells)
     spending = Spending(database, clock)
     binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
+    labels = Labels(database, vault, binder, clock, cells)
+    calls = Calls(database, labels, cells)
     invoices = Invoices(database, clock, parts.issuer)
     return Engine(
         database=database,
@@ -177,7 +178,7 @@ def assemble(
         care=care,
         binder=binder,
         lifetime=Lifetime(database, registry, supply, clock, cells),
-        labels=Labels(database, vault, binder, clock, cells),
+        labels=labels,
         routes=Routes(database, notes, vault, registry, clock, cells, parts.policy),
         records=records,
         keeper=keeper,

@@ -10,7 +10,7 @@ from typing import Final
 from billing.invoice import Detail
 from billing.money import plain
 
-RISKY_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+RISKY_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 Cell = str | int | None
 
@@ -56,5 +56,6 @@ def detail_cells(detail: Detail) -> dict[str, Cell]:
 
 
 def harmless(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: what begins like one gets a single quote in front."""
+    """Text that no spreadsheet takes for a formula: what begins like one (full-width signs count) gets a single quote
+    in front."""
     return f"'{text}" if text.startswith(RISKY_STARTS) else text

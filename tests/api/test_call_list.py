@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from .conftest import CALLER, World, record
+from .conftest import CALLER, OpenWorld, World, record
 
 OCTOBER = "from=2026-10-01T00:00:00%2B08:00&to=2026-11-01T00:00:00%2B08:00"
 
@@ -83,6 +83,33 @@ async def test_who_is_tied_to_others_sees_nothing_of_it(world: World, role: str)
         for tie, count in ((["m1"], 2), (["m2"], 0), (["m1", "m2"], 2), ([], 0)):
             key = await world.key_of(role, merchants=tie)
             assert len((await calls_of(world, role=key))["calls"]) == count
+
+
+@pytest.mark.parametrize("cells", [1, 3])
+async def test_the_number_of_an_order_is_told_to_shops_once_it_is_shipped(open_world: OpenWorld, cells: int) -> None:
+    async with open_world(cells=cells) as world:
+        await world.stock(hosts=cells)
+        waiting = (await world.bind("o1", order_status="waybill_issued")).body
+        shipped = (await world.bind("o2", recipient_phone="13912345678")).body
+        world.advance(hours=2)
+        await report(
+            world,
+            *(record(name, made["extension"], host=made["host"]) for name, made in (("w", waiting), ("s", shipped))),
+        )
+
+        async def numbers(role: str) -> Any:
+            calls = (await calls_of(world, role=role))["calls"]
+            return {one["call_id"]: (one.get("host"), one.get("extension")) for one in calls}
+
+        both = {name: (made["host"], made["extension"]) for name, made in (("w", waiting), ("s", shipped))}
+        for role in ("platform", "admin"):
+            assert await numbers(role) == both
+        tied = [await world.key_of(role, merchants=["m1"]) for role in ("merchant", "isv", "finance")]
+        for role in ("merchant", "isv", "finance", *tied):
+            assert await numbers(role) == both | {"w": (None, None)}
+        await world.bind("o1", order_status="shipped")
+        for role in ("merchant", "isv", "finance", *tied):
+            assert await numbers(role) == both
 
 
 async def test_from_is_inside_and_to_is_not(world: World) -> None:

@@ -137,6 +137,7 @@ async def test_what_is_no_dispute(world: World, dispute_id: str) -> None:
         ({"reason": f"ask {CALLER}"}, 400, "invalid_request"),
         ({"note_number": ""}, 400, "invalid_request"),
         ({"note_number": "n\u0000"}, 400, "invalid_request"),
+        ({"outcome": "upheld", "note_number": CALLER}, 400, "invalid_request"),
         ({"amount": "1"}, 400, "invalid_request"),
         ({"note_number": "VN-CN-2026-000001"}, 422, "dispute_invalid"),
     ],

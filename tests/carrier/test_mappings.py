@@ -247,6 +247,12 @@ def test_a_plain_file_says_what_the_carrier_counted() -> None:
         (Form.HUAWEI, {"callInTime": "0001-01-01 00:00:00"}, "the years"),
         (Form.HUAWEI, {"fwdAnswerTime": "soon"}, "fwdAnswerTime is not a time"),
         (Form.HUAWEI, {"callInTime": "2026-08-05 04:01:14"}, "a week apart"),
+        (Form.PLAIN, {"call_time": "2026-10-05 12:01:1499"}, "call_time is not a time"),
+        (Form.PLAIN, {"call_time": "2026-10-05 23:59:60"}, "call_time is not a time"),
+        (Form.ALIBABA, {"call_id": "1.23457E+14"}, "cut by a spreadsheet"),
+        (Form.PLAIN, {"call_id": "9E+21"}, "cut by a spreadsheet"),
+        (Form.ALIBABA, {"call_id": "13800000000-77"}, "a phone stands in the call id"),
+        (Form.ASTERISK, {"uniqueid": "in_+8613800000000_4"}, "a phone stands in the call id"),
         (Form.ALIBABA, {"call_type": "3"}, "a text message"),
         (Form.ALIBABA, {"call_type": "9"}, "call_type must be"),
         (Form.ALIBABA, {"secret_no": " "}, "secret_no is empty"),
@@ -276,3 +282,16 @@ def test_no_reason_quotes_a_phone(form: Form) -> None:
     for column in VENDORS[form]:
         found = read(form, **{column: phone}) if column not in {"duration", "billsec", "start"} else None
         assert found is None or phone not in (found.reason or "")
+
+
+@pytest.mark.parametrize(
+    "call_id",
+    ["7f3a0c52-7f00-7000-b40f-a13812345678", "138123456789", "1791172874.13812", "c13812345678x", "2026100513812"],
+)
+def test_call_ids_of_many_digits_are_no_phones(call_id: str) -> None:
+    assert call(Form.PLAIN, call_id=call_id).call_id == call_id
+
+
+def test_numbers_that_were_kept_from_a_spreadsheet() -> None:
+    found = call(Form.PLAIN, call_id='="43612633712"', host='="18400913965"', extension='=""')
+    assert (found.call_id, found.host, found.extension) == ("43612633712", "18400913965", None)

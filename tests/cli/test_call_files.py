@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import os
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -161,6 +162,51 @@ def test_the_file_of_the_rejected_is_the_owners_whatever_it_was(desk: Desk) -> N
     assert "18400913999" in file.read_text()
 
 
+def test_rejected_rows_that_can_not_be_written_stop_an_import_before_anything_is_charged(desk: Desk) -> None:
+    file = desk.file(desk.call("good"), desk.call("x", host="18400913999"))
+    link = desk.folder / "link.csv"
+    link.symlink_to(desk.folder / "elsewhere.csv")
+    for aside in (desk.folder / "absent" / "aside.csv", link):
+        result = desk.run("records", "import", file, "--rejected", aside)
+        assert result.exit_code == 2, result.output
+        assert "--rejected" in result.output
+    assert desk.value("SELECT count(*) FROM calls") == 0
+    assert not (desk.folder / "elsewhere.csv").exists()
+
+
+def test_rejected_rows_may_go_to_a_device_which_stays_as_it_was(desk: Desk) -> None:
+    reader, writer = os.openpty()
+    try:
+        before = os.fstat(writer).st_mode
+        result = desk.run(
+            "records", "import", desk.file(desk.call("x", host="18400913999")), "--rejected", os.ttyname(writer)
+        )
+        assert result.exit_code == 3, result.output
+        assert os.fstat(writer).st_mode == before
+        assert b"host_not_found" in os.read(reader, 4_096)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize("name", ["[/bold]october[red].csv", ":smile:.csv"])
+def test_a_files_name_is_no_markup(desk: Desk, name: str) -> None:
+    file = desk.file(desk.call("a"), name=name.replace("/", "\N{DIVISION SLASH}"))
+    for command in (["records", "import"], ["reconcile"]):
+        result = desk.run(*command, file)
+        assert result.exit_code == 0, result.output
+        assert file.name in result.output
+
+
+def test_the_differences_never_take_the_files_place(desk: Desk) -> None:
+    file = desk.file(desk.call("a"))
+    before = file.read_bytes()
+    result = desk.run("reconcile", file, "--out", file)
+    assert result.exit_code == 2, result.output
+    assert "that is FILE itself" in result.output
+    assert file.read_bytes() == before
+
+
 def test_more_rows_than_a_batch(desk: Desk) -> None:
     file = desk.file(*(desk.call(f"c{n}") for n in range(2_300)))
     result = desk.run("records", "import", file)
@@ -235,8 +281,9 @@ def test_a_file_that_agrees_and_one_that_does_not(desk: Desk) -> None:
         (["odd.csv", "--tolerance-s", "-1"], "-1 is not in the range"),
         (["odd.csv", "--zone", "Mars"], "no such zone"),
         (["empty.csv"], "the file is empty"),
+        (["names.csv"], "the file has names only"),
         (["names.csv", "--carrier", "nobody"], "no host is registered with that carrier"),
-        (["names.csv", "--out", "absent/diff.csv"], "No such file"),
+        (["names.csv", "--period", "2026-10", "--out", "absent/diff.csv"], "No such file"),
     ],
 )
 def test_reconcile_says_by_its_exit_code_that_nothing_was_compared(

@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -11,8 +12,10 @@ import pytest
 import uvloop
 from click.testing import CliRunner, Result
 
+from tests.engines import connect_owner
 from vnum.cli import main
 from vnum.engine import Parts, open_engine
+from vnum.finance import open_dispute
 from vnum.servers import Endpoints
 from vnum.service.clock import peek
 from vnum.service.records import CallRecord
@@ -372,3 +375,19 @@ def test_a_decision_that_can_not_be_made_says_why(ready: Shell, arguments: list[
 def test_disputes_are_listed(ready: Shell) -> None:
     assert "0 open" in ready.good("disputes")
     assert "0 upheld" in ready.good("disputes", "--state", "upheld", "--merchant", "m1")
+
+
+def test_what_merchants_write_is_no_markup(ready: Shell, endpoints: Endpoints) -> None:
+    """A closing tag that nothing opened would end the listing for everybody."""
+    uvloop.run(_disputed(endpoints, ready, "[/x]:smile:"))
+    assert "[/x]:smile:" in ready.good("disputes", "--merchant", "m-markup")
+
+
+async def _disputed(endpoints: Endpoints, shell: Shell, reason: str) -> None:
+    owner = await connect_owner(endpoints, shell.environment["VNUM_SCHEMA"])
+    try:
+        await open_dispute(
+            owner, merchant_id="m-markup", call_id="c", reason=reason, author="a", now=datetime(2026, 10, 5, tzinfo=UTC)
+        )
+    finally:
+        await owner.close()

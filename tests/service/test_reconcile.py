@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -315,16 +315,17 @@ async def test_other_carriers_hosts_are_not_asked_for(world: World) -> None:
 
 
 async def test_hosts_and_callers_as_carriers_write_them(world: World, lent: Binding) -> None:
-    await charge(world, row("a", lent), row("b", lent))
+    await charge(world, row("a", lent), row("b", lent), row("c", lent))
     report, _ = await reconcile(
         world,
         file_of(
             row("a", lent, host="+8618400913965", caller="0086 138 0000 0000"),
             row("b", lent, caller="138****0000", extension=""),
+            row("c", lent, caller=""),
         ),
     )
     assert report.agrees
-    assert report.callers_not_compared == 1
+    assert report.callers_not_compared == 2
 
 
 async def test_no_phone_is_shown_or_kept(world: World, lent: Binding) -> None:
@@ -360,9 +361,9 @@ async def test_the_csv_has_every_difference_and_no_formula(world: World, lent: B
 
 
 async def test_a_file_without_calls_and_files_that_are_none(world: World) -> None:
-    report, differences = await reconcile(world, file_of())
+    report, differences = await reconcile(world, file_of(), period="2026-10")
     assert (report.agrees, report.rows, differences) == (True, 0, [])
-    for data in (b"", b"name,age\n1,2\n", b"PK\x03\x04"):
+    for data in (file_of(), b"", b"name,age\n1,2\n", b"PK\x03\x04"):
         with pytest.raises(UnusableFile):
             await reconcile(world, data)
     assert await world.engine.database.fetchval("SELECT to_regclass('pg_temp.file_calls')") is None
@@ -377,7 +378,7 @@ async def test_one_at_a_time(world: World) -> None:
         await go_on.wait()
 
     async def first() -> Report:
-        async with world.engine.reconciler.run(CallFile(), slow(), Terms()) as found:
+        async with world.engine.reconciler.run(CallFile(), slow(), Terms.of(period="2026-10")) as found:
             return found.report
 
     task = asyncio.create_task(first())
@@ -393,7 +394,7 @@ async def test_one_at_a_time(world: World) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await reconcile(world, file_of()))[0].agrees
+    assert (await reconcile(world, file_of(), period="2026-10"))[0].agrees
 
 
 @pytest.mark.parametrize(
@@ -404,6 +405,8 @@ async def test_one_at_a_time(world: World) -> None:
         {"from_at": START, "to_at": START},
         {"from_at": START, "to_at": START - DAY},
         {"period": "2026-10", "from_at": START, "to_at": START + DAY},
+        {"from_at": datetime.min.replace(tzinfo=UTC), "to_at": START},
+        {"from_at": START, "to_at": datetime.max.replace(tzinfo=UTC)},
         {"tolerance_s": -1},
         {"tolerance_s": 3_601},
     ],

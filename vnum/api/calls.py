@@ -10,16 +10,18 @@ import msgspec
 import structlog
 
 from vnum.api.answers import Answer, json_answer, utc
-from vnum.api.auth import PAYERS, SWITCHES
+from vnum.api.auth import PAYERS, PRINTERS, SWITCHES
 from vnum.api.bodies import decode
 from vnum.api.endpoint import Call, Endpoint
 from vnum.engine import Engine
 from vnum.finance import DisputeState, plain
 from vnum.model.refusals import Code, Refused
+from vnum.service.call_record import CallRecord, Instant
 from vnum.service.calls import PAGE, FiledCall
 from vnum.service.keep import NotTaken, Status
+from vnum.service.labels import Reader
 from vnum.service.orders import Name
-from vnum.service.records import CallRecord, Instant, Reported
+from vnum.service.records import Reported
 from vnum.service.route import CallId, RouteRequest, fail_closed
 
 log = structlog.get_logger()
@@ -68,19 +70,20 @@ class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CallView(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A call as those see it who pay for it: who rang is left out. `late` = on an invoice after its month's."""
+    """A call as those see it who pay for it: who rang is left out. `late` = on an invoice after its month's. Platforms
+    and admins see host and extension at all times, others once the order is shipped."""
 
     call_id: str
     binding_id: UUID
     order_id: str
-    host: str
-    extension: str | None
     call_time: datetime
     release_time: datetime
     seconds: int
     minutes: int
     cost: str
     late: bool
+    host: str | None = None
+    extension: str | None = None
     ring_time: datetime | None = None
     answer_time: datetime | None = None
     release_dir: int | None = None
@@ -110,7 +113,7 @@ class Calls:
             asked.merchant_id,
             _within_calendar(asked.since),
             _within_calendar(asked.until),
-            tie=call.caller.merchants,
+            reader=Reader(merchants=call.caller.merchants, prints=call.caller.role in PRINTERS),
             order_id=asked.order_id,
             after=None if asked.after is None else _place(asked.after),
         )

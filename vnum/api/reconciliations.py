@@ -18,10 +18,10 @@ from vnum.carrier import CallFile, Encoding, Form, zone_named
 from vnum.engine import Engine
 from vnum.finance import plain
 from vnum.model.refusals import Code, Refused
+from vnum.service.call_record import Instant
 from vnum.service.differences import Ours, Theirs, cells, csv_pieces
 from vnum.service.orders import Name
 from vnum.service.reconcile import MOST_TOLERANCE_S, Reconciliation, Terms
-from vnum.service.records import Instant
 
 SHOWN: Final = 1_000
 """Differences in a JSON answer."""

@@ -81,4 +81,9 @@ def cells_of(line: str) -> list[str]:
         (cells,) = csv.reader([line], strict=True)
     except (csv.Error, ValueError) as error:
         raise BadRow(f"not comma-separated values: {error}") from None
-    return [cell.strip() for cell in cells]
+    return [_as_text(cell.strip()) for cell in cells]
+
+
+def _as_text(cell: str) -> str:
+    """Without the ="..." by which people keep a spreadsheet from rounding long numbers."""
+    return cell[2:-1].strip() if len(cell) > 2 and cell.startswith('="') and cell.endswith('"') else cell

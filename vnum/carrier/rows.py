@@ -16,12 +16,13 @@ LONGEST_S: Final = 7 * 86_400
 """A call that is said to last longer is a mistake of the file."""
 
 _INSTANT: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,6})?[0-9]*(Z|[+-][0-9]{2}:?[0-9]{2})?",
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:(\.[0-9]{1,6})[0-9]*)?(Z|[+-][0-9]{2}:?[0-9]{2})?",
     re.ASCII,
 )
+_SCIENTIFIC: Final = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+", re.ASCII)
 _WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
-_PHONE: Final = re.compile(r"(?<![0-9])(?:86)?1[3-9][0-9]{9}(?![0-9])", re.ASCII)
+_PHONE: Final = re.compile(r"(?<![0-9A-Za-z])(?:86)?1[3-9][0-9]{9}(?![0-9A-Za-z])", re.ASCII)
 _YEARS: Final = (1990, 2100)
 
 
@@ -122,7 +123,7 @@ def parse_instant(value: str, name: str, zone: ZoneInfo | None) -> datetime:
 
 
 def holds_phone(value: str) -> bool:
-    """Whether a mainland mobile stands in it."""
+    """Whether a mainland mobile stands in it; eleven digits within a longer word, as of a UUID, are none."""
     return _PHONE.search(value) is not None
 
 
@@ -157,10 +158,15 @@ def amount_or_none(cells: Cells, name: str) -> Decimal | None:
 def plausible(call: CarrierCall) -> CarrierCall:
     """The call, if it can be one; what the engine checks too is left to it. Raises BadRow.
 
-    A call id is shown in invoices and listings, so it must not be a phone, as when columns changed places.
+    A call id is shown in invoices and listings, so no phone may stand in it; if it is one, columns changed places. One
+    that a spreadsheet has cut to 1.23457E+14 is another call's too: by it, a call would be charged twice or lost.
     """
+    if _SCIENTIFIC.fullmatch(call.call_id):
+        raise BadRow("the call id was cut by a spreadsheet (1.23E+14); export the file again, with that column as text")
     if _PHONE.fullmatch(call.call_id.removeprefix("+")):
         raise BadRow("the call id is a phone number; did columns change places?")
+    if holds_phone(call.call_id):
+        raise BadRow("a phone stands in the call id, which is shown in invoices; put another id in that column")
     answered = call.answer_time or call.release_time
     if call.release_time - min(call.call_time, answered) > timedelta(seconds=LONGEST_S):
         raise BadRow("release and dial are more than a week apart")

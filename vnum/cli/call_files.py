@@ -44,7 +44,7 @@ def call_file(form: str | None, zone: str | None, encoding: str) -> CallFile:
 
 async def pieces(path: Path) -> AsyncIterator[bytes]:
     """The file's bytes, with a bar while they are read."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress, path.open("rb") as file:
         task = progress.add_task(path.name, total=os.fstat(file.fileno()).st_size)
         while piece := file.read(PIECE):

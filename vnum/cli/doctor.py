@@ -4,6 +4,7 @@ import sys
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from vnum.cli.session import command, console, set_up_logs
 from vnum.servers import Finding, State, examine
@@ -28,7 +29,7 @@ async def doctor() -> None:
     findings.append(_master_key(settings))
     table = Table(show_header=False, box=None)
     for finding in findings:
-        mark = f"[{_STYLE[finding.state]}]{finding.state}[/]"
+        mark = Text(finding.state, style=_STYLE[finding.state])
         table.add_row(mark, finding.name, "\n".join(filter(None, (finding.message, finding.advice))))
     console.print(table)
     if not all(finding.ok for finding in findings):

@@ -51,6 +51,7 @@ async def reconcile(
         carrier=carrier,
     )
     calls = call_file(form, zone, encoding)
+    _check_other(out, file)
     async with engine() as opened, opened.reconciler.run(calls, pieces(file), terms) as found:
         if out is not None:
             await _write(found, out)
@@ -60,6 +61,12 @@ async def reconcile(
         click.echo(f"{out} written")
     if not report.agrees:
         sys.exit(DIFFERENT)
+
+
+def _check_other(out: Path | None, file: Path) -> None:
+    """Raises BadParameter."""
+    if out is not None and out.exists() and out.samefile(file):
+        raise click.BadParameter("that is FILE itself", param_hint="--out")
 
 
 async def _write(found: Reconciliation, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import stat
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -89,34 +90,42 @@ class _Count:
 
 
 class _Aside:
-    """The file of rows that were not taken: made with the first of them, for the owner's eyes only. One of an earlier
-    import is emptied, so that it never speaks of this one."""
+    """The file of rows that were not taken, for the owner's eyes only. Made before anything is charged, so that none
+    stops halfway for want of it; one that stays empty is taken away. One of an earlier import is emptied, so that it
+    never speaks of this one."""
 
     def __init__(self, path: Path) -> None:
         self.rows = 0
         self._path = path
-        self._file: IO[str] | None = None
 
     def __enter__(self) -> "_Aside":
-        if self._path.exists():
-            self._open()
+        self._found = self._path.exists()
+        try:
+            self._file = _opened(self._path)
+        except OSError as trouble:
+            raise click.BadParameter(
+                f"{self._path}: {trouble.strerror}; name a file that can be written", param_hint="--rejected"
+            ) from None
+        self._rows = csv.writer(self._file)
+        self._rows.writerow(REJECTED_COLUMNS)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
+        if not (self.rows or self._found):
+            self._path.unlink()
 
     def add(self, one: Imported) -> None:
         said = one.reported
         if said.status in (Status.RATED, Status.DUPLICATE):
             return
         self.rows += 1
-        file = self._file or self._open()
-        csv.writer(file).writerow((one.row.line, said.code, said.detail, harmless(one.row.text)))
+        self._rows.writerow((one.row.line, said.code, said.detail, harmless(one.row.text)))
 
-    def _open(self) -> IO[str]:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+
+def _opened(path: Path) -> IO[str]:
+    """Emptied, mode 0600; never through a link. What is no file (a terminal, /dev/null) keeps its mode."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.fchmod(descriptor, 0o600)
-        self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="")
-        csv.writer(self._file).writerow(REJECTED_COLUMNS)
-        return self._file
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="")

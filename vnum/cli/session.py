@@ -27,7 +27,9 @@ from vnum.vault import KeyFileError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-console = Console()
+console = Console(markup=False, emoji=False)
+"""What is printed holds others' words (reasons, names of files): brackets in them are no styles, and stop no table."""
+
 TROUBLES = (
     SettingsError,
     ServerTrouble,

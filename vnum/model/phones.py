@@ -52,7 +52,8 @@ _MARKED: Final = re.compile(EXTENSION_MARK + r"([0-9]{1,6})")
 _EXTENSION: Final = re.compile(r"[0-9]{1,6}")
 _CANONICAL: Final = re.compile(r"(\+[1-9][0-9]{5,14})(?:;ext=([0-9]{1,6}))?")
 _WRITTEN_PHONE: Final = re.compile(
-    r"(?<![0-9])(?:\+?(?:00)?86[- ]?)?(?:1[- ]?[3-9](?:[- ]?[0-9]){9}|0[1-9][0-9]{1,2}[- ]?[1-9][0-9]{6,7})(?![0-9])"
+    r"(?<![0-9])(?:\+?(?:00)?86[- ]?)?"
+    r"(?:1[- .]?[3-9](?:[- .]?[0-9]){9}|\(?0[1-9][0-9]{1,2}\)?[- ]?[1-9][0-9]{2,3}[- ]?[0-9]{4})(?![0-9])"
 )
 _CALLER: Final = re.compile(rf"\+?[0-9]{{1,{_MAX_CALLER_DIGITS}}}")
 _SERVICE: Final = re.compile(r"[1-9][0-9]{2,7}|[48]00[0-9]{7}")  # 110, 10086, 95xxx, 400 and 800 numbers
@@ -251,7 +252,8 @@ def masked_caller(text: str) -> str:
 
 def holds_phone(text: str) -> bool:
     """Whether a phone of mainland China, or what looks like one, stands in a text that people wrote."""
-    return _WRITTEN_PHONE.search(unicodedata.normalize("NFKC", text)) is not None
+    seen = "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
+    return _WRITTEN_PHONE.search(seen) is not None
 
 
 def mask(canonical: str) -> str:

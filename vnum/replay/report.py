@@ -77,9 +77,9 @@ def _audit(summary: Summary) -> Table:
     return table
 
 
-def _files(summary: Summary, out: Path, statements: bool) -> str:
+def _files(summary: Summary, out: Path, statements: bool) -> Text:
     lines = [
-        f"[bold]Open[/bold] {out / 'summary.json'}: these figures, for programs",
+        f" {out / 'summary.json'}: these figures, for programs",
         f"     {out / 'invoices'}/*.csv: every charged day and call, a file a month",
         f"     {out / 'pool.txt'}: the picture above",
     ]
@@ -87,4 +87,4 @@ def _files(summary: Summary, out: Path, statements: bool) -> str:
         lines.append(f"     {out / 'invoices'}/*.xlsx, *.pdf: the same months as workbooks, and as statements to print")
     if summary.rejected_rows:
         lines.append(f"     {out / 'rejected.csv'}: {summary.rejected_rows:,} rows that were not used, and why")
-    return "\n".join(lines)
+    return Text("Open", style="bold").append("\n".join(lines), style="not bold")

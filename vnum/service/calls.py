@@ -11,6 +11,7 @@ from vnum.finance import DisputeState, dispute_states
 from vnum.model.cells import cell_of
 from vnum.model.refusals import Code, Refused
 from vnum.service.keys import Tie
+from vnum.service.labels import EVERYONE, Labels, Reader
 from vnum.store import calls as stored
 from vnum.store.database import Database
 
@@ -21,13 +22,14 @@ LONGEST = timedelta(days=92)
 
 class FiledCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call as it was taken and rated. biz_at dates it: its answer, or the dial when unanswered; times in UTC.
-    `dispute` = the state of its last dispute."""
+    host and extension None = the reader has to wait for the number until the order is shipped. `dispute` = the state of
+    its last dispute."""
 
     call_id: str
     biz_at: datetime
     binding_id: UUID
     order_id: str
-    host: str
+    host: str | None
     extension: str | None
     call_time: datetime
     ring_time: datetime | None
@@ -43,8 +45,9 @@ class FiledCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Calls:
-    def __init__(self, database: Database, cells: int) -> None:
+    def __init__(self, database: Database, labels: Labels, cells: int) -> None:
         self._database = database
+        self._labels = labels
         self._cells = cells
 
     async def page(
@@ -53,20 +56,21 @@ class Calls:
         since: datetime,
         until: datetime,
         *,
-        tie: Tie = None,
+        reader: Reader = EVERYONE,
         order_id: str | None = None,
         after: tuple[datetime, str] | None = None,
     ) -> list[FiledCall]:
         """Up to 1,000 of the merchant's in [since, until), in order of (biz_at, call_id), behind `after`; of a merchant
-        that the key may not see, none. Raises Refused (invalid_request)."""
+        that the reader may not see, none. Raises Refused (invalid_request)."""
         if not timedelta(0) < until - since <= LONGEST:
             raise Refused(Code.INVALID_REQUEST, f"from must be before to, and at most {LONGEST.days} days before it")
-        if tie is not None and merchant_id not in tie:
+        if reader.merchants is not None and merchant_id not in reader.merchants:
             return []
         rows = await stored.of_merchant(self._database, merchant_id, since, until, order_id, after or (since, ""), PAGE)
         async with self._database.acquire() as connection:
             disputes = await dispute_states(connection, merchant_id, [row["call_id"] for row in rows])
-        return [_call(row, disputes.get(row["call_id"])) for row in rows]
+        hidden = await self._labels.hidden(merchant_id, {row["order_id"] for row in rows}, reader)
+        return [_call(row, disputes.get(row["call_id"]), hidden=row["order_id"] in hidden) for row in rows]
 
     async def owner(self, call_id: str, tie: Tie = None) -> str:
         """The merchant who pays for a call. Raises Refused (call_not_found), also for what a tied key may not see."""
@@ -78,5 +82,7 @@ class Calls:
         return merchant_id
 
 
-def _call(row: Record, dispute: DisputeState | None) -> FiledCall:
-    return FiledCall(**{name: row[name] for name in FiledCall.__struct_fields__ if name != "dispute"}, dispute=dispute)
+def _call(row: Record, dispute: DisputeState | None, *, hidden: bool) -> FiledCall:
+    fields = {name: row[name] for name in FiledCall.__struct_fields__ if name != "dispute"}
+    number = dict.fromkeys(("host", "extension")) if hidden else {}
+    return FiledCall(**fields | number, dispute=dispute)

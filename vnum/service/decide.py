@@ -24,9 +24,10 @@ from vnum.finance import plain
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.phones import holds_phone
 from vnum.model.refusals import Code, Refused
+from vnum.service.call_record import CallRecord
 from vnum.service.clock import Clock, read
 from vnum.service.keep import USE, Status
-from vnum.service.records import CallRecord, Records
+from vnum.service.records import Records
 from vnum.service.reviews import ReviewState, caller_of, read_record, unseal
 from vnum.store import calls as stored_calls
 from vnum.store import reviews as stored

@@ -58,7 +58,7 @@ class Theirs(msgspec.Struct, frozen=True, kw_only=True):
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a reconciliation came to. `counts` has every kind; a call may count in several. `outside` = rows dated
-    outside of the window; `callers_not_compared` = rows whose caller is no number, masked most likely."""
+    outside of the window; `callers_not_compared` = rows whose caller is empty or no number, masked most likely."""
 
     form: str
     from_at: datetime

@@ -33,6 +33,7 @@ class Disputes:
     ) -> Dispute:
         """Raises BillingRefusal (dispute_not_found, dispute_resolved, dispute_invalid), Refused (invalid_request)."""
         _check(reason)
+        _check(note_number or "", "note_number")
         now = await read(self._clock, self._database, 0)
         async with self._database.acquire() as connection:
             return await resolve_dispute(
@@ -54,7 +55,7 @@ class Disputes:
             return await list_disputes(connection, merchant_ids=merchants, state=state, after=after, limit=PAGE)
 
 
-def _check(reason: str) -> None:
+def _check(text: str, name: str = "reason") -> None:
     """Raises Refused: texts are not sealed, so no phone may stand in one."""
-    if holds_phone(reason):
-        raise Refused(Code.INVALID_REQUEST, "reason: no phone numbers here, please; the call is known by its id")
+    if holds_phone(text):
+        raise Refused(Code.INVALID_REQUEST, f"{name}: no phone numbers here, please; the call is known by its id")

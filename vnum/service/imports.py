@@ -7,7 +7,8 @@ import msgspec
 
 from vnum.carrier import CallFile, CarrierCall, Row
 from vnum.model.refusals import Code
-from vnum.service.records import CallRecord, Records, Reported, Status
+from vnum.service.call_record import CallRecord
+from vnum.service.records import Records, Reported, Status
 
 BATCH = 1_000
 TURN = 100

@@ -1,7 +1,7 @@
 """Labels: the current number of many orders in one call, and the re-issue of a lapsed one."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from asyncpg import Record
 from vnum.model import bindings as rules
 from vnum.model.bindings import Binding, State
 from vnum.model.cells import cell_of
-from vnum.model.orders import READABLE, OrderStatus
+from vnum.model.orders import READABLE
 from vnum.model.refusals import Code, Refusal
 from vnum.service.batch import Bound, current
 from vnum.service.bind import Binder
@@ -83,6 +83,13 @@ class Labels:
             return _NOT_SHIPPED
         found: UUID | None = record["binding_id"]
         return found
+
+    async def hidden(self, merchant_id: str, order_ids: Collection[str], reader: Reader) -> frozenset[str]:
+        """Of a merchant's orders those whose number the reader may not read: they are not shipped, or not known."""
+        if reader.prints:
+            return frozenset()
+        records = await self._read([(merchant_id, order_id) for order_id in order_ids])
+        return frozenset(order_id for (_, order_id), record in records.items() if not _readable(record, reader))
 
     async def _orders(self, items: Sequence[LabelItem], reader: Reader) -> list[tuple[str, str] | Refusal]:
         """(merchant_id, order_id) of each item that the reader may see."""
@@ -188,7 +195,7 @@ _NOT_SHIPPED = Refusal(code=Code.ORDER_NOT_SHIPPED, detail="the number is readab
 
 
 def _readable(record: Record, reader: Reader) -> bool:
-    return reader.prints or OrderStatus(record["order_status"]) in READABLE
+    return reader.prints or record["order_status"] in READABLE
 
 
 def _sees(reader: Reader, order: tuple[str, str], carried: frozenset[tuple[str, str]]) -> bool:

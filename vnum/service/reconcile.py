@@ -17,7 +17,7 @@ from vnum.finance import Period
 from vnum.model.cells import cell_of
 from vnum.model.hosts import Host
 from vnum.model.phones import PhoneError, parse_caller
-from vnum.model.refusals import Code, Refused
+from vnum.model.refusals import Code, Refused, UnusableFile
 from vnum.service.differences import Difference, Kind, Ours, Report, Theirs, difference_of
 from vnum.service.file_prices import price_file_calls
 from vnum.service.imports import TURN, batches, record_of
@@ -38,6 +38,8 @@ MOST_TOLERANCE_S = 3_600
 _SECOND = timedelta(seconds=1)
 _EXTENSION = re.compile(r"[0-9]{1,4}", re.ASCII)
 _NOTHING = datetime(2000, 1, 1, tzinfo=UTC)
+_CALENDAR = (datetime(1990, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC))
+"""Between them lies every call that a file can have."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
             from_at, to_at = month.starts_at, month.ends_at
         if from_at is not None and to_at is not None and from_at >= to_at:
             raise Refused(Code.INVALID_REQUEST, "from must be before to")
+        if any(one is not None and not _CALENDAR[0] <= one <= _CALENDAR[1] for one in (from_at, to_at)):
+            raise Refused(Code.INVALID_REQUEST, "from and to must lie in the years 1990 to 2100")
         if not 0 <= tolerance_s <= MOST_TOLERANCE_S:
             raise Refused(Code.INVALID_REQUEST, f"tolerance_s must be 0 to {MOST_TOLERANCE_S}")
         return cls(from_at=from_at, to_at=to_at, tolerance_s=tolerance_s, carrier=carrier)
@@ -104,7 +108,7 @@ class Reconciler:
         async with self._running, session(self._database) as opened:
             await self._registry.refresh(force=True)
             uncompared = await self._stage(opened, file, pieces)
-            window = await self._window(opened, terms)
+            window = await self._window(opened, terms, file.rows)
             await opened.compare(window, self._vault.key_id)
             await price_file_calls(opened, self._database)
             yield Reconciliation(await self._report(opened, file, window, uncompared), opened)
@@ -154,16 +158,22 @@ class Reconciler:
         )
 
     def _caller(self, written: str) -> bytes | None:
+        """None = not to be compared: masked, or left empty, which says nothing (a withheld one is named so)."""
+        if not written:
+            return None
         try:
             return self._vault.fingerprint(parse_caller(written))
         except PhoneError:
             return None
 
-    async def _window(self, opened: Session, terms: Terms) -> Window:
+    async def _window(self, opened: Session, terms: Terms, rows: int) -> Window:
+        """Raises UnusableFile, Refused (invalid_request)."""
         span = await opened.span()
+        hosts = self._hosts(terms.carrier, span["hosts"] or [])
+        if not rows and terms.from_at is None:  # it would agree with whatever was charged here
+            raise UnusableFile("the file has names only: say by period, or from and to, what it is about")
         from_at = terms.from_at or span["first"] or _NOTHING
         to_at = terms.to_at or (span["last"] or _NOTHING) + _SECOND
-        hosts = self._hosts(terms.carrier, span["hosts"] or [])
         return Window(
             from_at=from_at,
             to_at=to_at,

@@ -1,61 +1,28 @@
-"""Call records: what the switch reports of ended calls. Charged once, or kept aside with the reason; never lost."""
+"""Call records rated and filed: what the switch reports is charged once, or kept aside with the reason; never lost."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
-from uuid import UUID
 
 import msgspec
 from asyncpg import Record
 
 from vnum.finance import DEFAULT_TARIFF, BillingRefusal, Rated, TariffBook, TariffId, load_book, rate_call
 from vnum.model.bindings import MAX_LIFE
-from vnum.model.cells import cell_of
-from vnum.model.hosts import Host
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
-from vnum.model.numbers import NumberError, parse_extension
-from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
+from vnum.service.call_record import CallRecord as CallRecord
+from vnum.service.call_record import NormalRecord, RecordProblem, normal
 from vnum.service.clock import Clock, peek
 from vnum.service.keep import Keeper, NotTaken
 from vnum.service.keep import Status as Status
-from vnum.service.orders import Name
 from vnum.service.registry import Registry
-from vnum.service.route import CallId, Digits
 from vnum.store import calls as stored
 from vnum.store.calls import Asked, Filed
 from vnum.store.database import Database, is_data_error
 from vnum.vault import Vault
 
 ATTEMPTS = 4
-SKEW = timedelta(seconds=5)
-"""How far the steps of one call may be out of order."""
-
-FUTURE = timedelta(minutes=5)
-"""How far a switch's clock may be ahead."""
-
-OLDEST = timedelta(days=731)
-"""A call longer ago than that is a mistake in the date."""
-
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-Small = Annotated[int, msgspec.Meta(ge=0, le=32767)]
-
-
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ended call, times with offset; no answer_time = not connected. release_dir 0 platform, 1 caller, 2 callee."""
-
-    call_id: CallId
-    host: Name
-    caller: Annotated[str, msgspec.Meta(max_length=64)]
-    call_time: Instant
-    release_time: Instant
-    binding_id: UUID | None = None
-    extension: Digits | None = None
-    ring_time: Instant | None = None
-    answer_time: Instant | None = None
-    release_dir: Annotated[int, msgspec.Meta(ge=0, le=2)] | None = None
-    release_cause: Annotated[int, msgspec.Meta(ge=0, le=127)] | None = None
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -69,40 +36,9 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     detail: str | None = None
 
 
-class _Read(msgspec.Struct, frozen=True, gc=False):
-    """A record in normal form: UTC, E.164."""
-
-    record: CallRecord
-    host: Host
-    extension: str | None
-    caller: str
-    call_time: datetime
-    ring_time: datetime | None
-    answer_time: datetime | None
-    release_time: datetime
-    call_cell: int
-
-    @property
-    def biz_at(self) -> datetime:
-        """Dates the call and chooses its tariff: the answer, or the dial when nobody answered."""
-        return self.answer_time or self.call_time
-
-    def content(self, extension: str | None) -> str:
-        """Equal for records of equal content: times to the whole second, and the extension that the binding has where
-        a record has none."""
-        times = (self.call_time, self.answer_time, self.release_time)
-        whole = ("" if instant is None else instant.replace(microsecond=0).isoformat() for instant in times)
-        return "\0".join((self.host.host, self.extension or extension or "", self.caller, *whole))
-
-
-class _Problem(Exception):
-    def __init__(self, code: Code, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-
-
-_UNSTORABLE = _Problem(Code.INVALID_REQUEST, "PostgreSQL can not store a value of this record (a time, most likely)")
+_UNSTORABLE = RecordProblem(
+    Code.INVALID_REQUEST, "PostgreSQL can not store a value of this record (a time, most likely)"
+)
 
 
 class Records:
@@ -143,8 +79,8 @@ class Records:
         batch = _Batch(records)
         for n, record in enumerate(records):
             try:
-                batch.read[n] = self._read(record, hosts[record.host], now)
-            except _Problem as problem:
+                batch.read[n] = normal(record, hosts[record.host], self._cells, now)
+            except RecordProblem as problem:
                 batch.reject(n, problem)
         await self._rate_and_file(batch)
         return batch.results()
@@ -155,34 +91,11 @@ class Records:
         self._book = await load_book(self._database)
         host = await self._registry.get(record.host)
         try:
-            read = self._read(record, host, now)
+            read = normal(record, host, self._cells, now)
             (known,) = await stored.resolve(self._database, [self._asked(read)])
             return self._rate(read, known)
-        except _Problem as problem:
+        except RecordProblem as problem:
             raise Refused(problem.code, problem.detail) from None
-
-    def _read(self, record: CallRecord, host: Host | None, now: datetime) -> _Read:
-        """Normal form. Raises _Problem."""
-        if host is None:
-            raise _Problem(Code.HOST_NOT_FOUND, "the host is not registered")
-        try:
-            caller = parse_caller(record.caller)
-            extension = record.extension and parse_extension(record.extension, host.ext_digits)
-        except PhoneError as error:
-            raise _Problem(Code.INVALID_CALLER, str(error)) from error
-        except NumberError as error:
-            raise _Problem(Code.INVALID_NUMBER, f"extension: {error}") from error
-        times = (record.call_time, record.ring_time, record.answer_time, record.release_time)
-        try:
-            call, ring, answer, release = (instant and instant.astimezone(UTC) for instant in times)
-        except OverflowError:
-            raise _Problem(Code.INVALID_REQUEST, "a time lies outside of the calendar") from None
-        assert call is not None
-        assert release is not None
-        _check_times(call, answer, release, now)
-        ring = _ring(call, ring, release)
-        call_cell = cell_of(self._cells, record.call_id)
-        return _Read(record, host, extension or None, caller, call, ring, answer, release, call_cell)
 
     async def _rate_and_file(self, batch: "_Batch") -> None:
         """A record that another request filed meanwhile is looked at again: it is a duplicate or a conflict now."""
@@ -212,7 +125,9 @@ class Records:
                     again.append(n)
             open_ = again
         for n in open_:
-            batch.reject(n, _Problem(Code.STORE_UNAVAILABLE, "others report this call at the moment; send it again"))
+            batch.reject(
+                n, RecordProblem(Code.STORE_UNAVAILABLE, "others report this call at the moment; send it again")
+            )
 
     async def _file(self, rows: list[Filed]) -> tuple[set[str], set[str]]:
         """(taken, unstorable) call ids: halved until a row that can not be stored stands alone, and only that fails."""
@@ -246,21 +161,21 @@ class Records:
             return None
         try:
             return self._rate(read, known)
-        except _Problem as problem:
+        except RecordProblem as problem:
             batch.reject(n, problem)
             return None
 
-    def _rate(self, read: _Read, known: Record) -> Filed:
-        """Raises _Problem."""
+    def _rate(self, read: NormalRecord, known: Record) -> Filed:
+        """Raises RecordProblem."""
         record = read.record
         if known["binding_id"] is None:
-            raise _Problem(Code.NO_BINDING, "no binding held this number when the caller dialled")
+            raise RecordProblem(Code.NO_BINDING, "no binding held this number when the caller dialled")
         if known["host"] != read.host.host or read.extension not in (None, known["extension"]):
-            raise _Problem(Code.BINDING_MISMATCH, "the binding has another host or extension than the record")
+            raise RecordProblem(Code.BINDING_MISMATCH, "the binding has another host or extension than the record")
         try:
             tariff = self._book.at(TariffId(known["tariff_id"] or DEFAULT_TARIFF), read.biz_at)
         except BillingRefusal as refusal:
-            raise _Problem(Code.TARIFF_NOT_FOUND, refusal.message) from refusal
+            raise RecordProblem(Code.TARIFF_NOT_FOUND, refusal.message) from refusal
         rated: Rated = rate_call(read.answer_time, read.release_time, tariff)
         return Filed(
             read.call_cell,
@@ -292,7 +207,7 @@ class Records:
             rated.tariff_version,
         )
 
-    def _asked(self, read: _Read) -> Asked:
+    def _asked(self, read: NormalRecord) -> Asked:
         record = read.record
         cell = read.host.cell if record.binding_id is None else cell_in(record.binding_id)
         return Asked(
@@ -312,10 +227,10 @@ class Records:
 class _Batch:
     def __init__(self, records: Sequence[CallRecord]) -> None:
         self.records = records
-        self.read: dict[int, _Read] = {}
+        self.read: dict[int, NormalRecord] = {}
         self.done: dict[int, Reported] = {}
 
-    def reject(self, n: int, problem: _Problem) -> None:
+    def reject(self, n: int, problem: RecordProblem) -> None:
         self.done[n] = Reported(
             call_id=self.records[n].call_id,
             status=Status.REJECTED,
@@ -325,25 +240,3 @@ class _Batch:
 
     def results(self) -> list[Reported]:
         return [self.done[n] for n in range(len(self.records))]
-
-
-def _check_times(call: datetime, answer: datetime | None, release: datetime, now: datetime) -> None:
-    """Raises _Problem. To the whole second: switches mix finer and coarser times in one record."""
-    call_s, answer_s, release_s = (instant and instant.replace(microsecond=0) for instant in (call, answer, release))
-    assert call_s is not None
-    assert release_s is not None
-    if answer is not None and release < answer:
-        raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before answer_time")
-    if release_s < call_s:
-        raise _Problem(Code.RELEASE_BEFORE_ANSWER, "release_time is before call_time")
-    if max(call, release) > now + FUTURE:
-        raise _Problem(Code.TIME_IN_FUTURE, f"a time is more than 5 minutes ahead of {now:%FT%TZ}; is it local time?")
-    if answer_s is not None and answer_s < call_s - SKEW:
-        raise _Problem(Code.INVALID_REQUEST, "answer_time is before call_time; is one of them local time?")
-    if call < now - OLDEST:
-        raise _Problem(Code.INVALID_REQUEST, "call_time is more than two years ago")
-
-
-def _ring(call: datetime, ring: datetime | None, release: datetime) -> datetime | None:
-    """The ring as far as it can be true: nothing is charged by it, so a wrong one is left out and spoils nothing."""
-    return ring if ring is not None and call - SKEW <= ring <= release + SKEW else None

@@ -15,8 +15,8 @@ from asyncpg import Record
 from vnum.model.cells import cell_of
 from vnum.model.phones import ANONYMOUS, masked_caller
 from vnum.model.refusals import Code
+from vnum.service.call_record import CallRecord
 from vnum.service.keep import USE, Status
-from vnum.service.records import CallRecord
 from vnum.store import calls as stored_calls
 from vnum.store import reviews as stored
 from vnum.store.database import Database
