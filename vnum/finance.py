@@ -31,12 +31,12 @@ from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
 from billing.money import ZERO, plain, times, total, two_places
-from billing.note import Cause, Note, NoteLine
-from billing.note_ledger import Corrected, carried_to, correct, get_note, list_notes
-from billing.notes import BindingCredit, CallCredit, Correction, FreeLine, issue_note
+from billing.notes.issue import BindingCredit, CallCredit, Correction, FreeLine, issue_note
+from billing.notes.ledger import Corrected, carried_to, correct, get_note, list_notes
+from billing.notes.note import Cause, Note, NoteLine
+from billing.notes.rerate import Rerated, RerateReport, rerate
 from billing.periods import ZONE, Period, Span
 from billing.prices import CalendarDay, Increments, RentalPrice, StartedDay
-from billing.rerate import Rerated, RerateReport, rerate
 from billing.tariff_ledger import BEGINNING, LEAD, Listed, add_version, assign, assignments, list_versions
 from billing.tariff_ledger import load_book as _load_book
 from billing.tariffs import DEFAULT_TARIFF, Assignment, TariffBook, TariffId, TariffVersion

@@ -19,11 +19,11 @@ from billing.calls import rate_call
 from billing.close import CloseReport, close
 from billing.invoice import Invoice
 from billing.invoices import list_invoices
-from billing.note import Cause, Note
-from billing.note_ledger import list_notes
-from billing.notes import Correction, issue_note
+from billing.notes.issue import Correction, issue_note
+from billing.notes.ledger import list_notes
+from billing.notes.note import Cause, Note
+from billing.notes.rerate import RerateReport, rerate
 from billing.periods import Period, Span
-from billing.rerate import RerateReport, rerate
 from billing.tariff_ledger import assignments, load_book
 from billing.tariffs import stretches
 

@@ -11,12 +11,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from billing import ledger, note_ledger
+from billing import ledger
 from billing.draft import draft
 from billing.errors import BillingRefusal, InvoiceNotFound, NoteExceedsInvoice, NoteInvalid, NoteNotFound
 from billing.invoice import Item
-from billing.note_ledger import correct, get_note, list_notes
-from billing.notes import BindingCredit, CallCredit, FreeLine
+from billing.notes import ledger as note_ledger
+from billing.notes.issue import BindingCredit, CallCredit, FreeLine
+from billing.notes.ledger import correct, get_note, list_notes
 from billing.periods import Period
 from billing.tax import Tax
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from billing.invoice import Item
-from billing.notes import FreeLine
+from billing.notes.issue import FreeLine
 
 CLOSED = [
     "invoices", "invoice_lines", "invoice_adjustments", "periods", "closes", "notes", "note_lines", "note_carries",

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing import note_ledger
 from billing.errors import MerchantNotFound, NoteInvalid, PeriodNotClosed, TariffMissing
-from billing.note_ledger import correct
-from billing.notes import CallCredit
-from billing.rerate import Rerated
+from billing.notes import ledger as note_ledger
+from billing.notes.issue import CallCredit
+from billing.notes.ledger import correct
+from billing.notes.rerate import Rerated
 
 ONE, TWO = "VNUM-2026-000001", "VNUM-2026-000002"
 
@@ -288,7 +288,7 @@ async def test_runs_at_once_note_each_difference_once(world: Any) -> None:
 
 async def test_pages_of_invoices(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     await five(world)
-    monkeypatch.setattr("billing.rerate.PAGE", 2)
+    monkeypatch.setattr("billing.notes.rerate.PAGE", 2)
     assert (await world.rerate("2026-01", "agreed")).invoices == 5
 
 

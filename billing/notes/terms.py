@@ -13,7 +13,7 @@ from billing.calls import rate_call
 from billing.details import days_at_least, unpriced
 from billing.errors import TariffMissing
 from billing.money import times, total
-from billing.note import LineKind
+from billing.notes.note import LineKind
 from billing.periods import Span
 from billing.prices import CalendarDay, StartedDay
 from billing.prices.increments import MINUTE_S

@@ -8,7 +8,7 @@ from billing.errors import NoteExceedsInvoice, NoteNotFound
 from billing.invoice import Invoice, InvoiceNumber, Item, MerchantId
 from billing.invoices import read_tax
 from billing.money import plain, total
-from billing.note import Cause, Note, NoteLine, NoteSerial, balance_of, make_note
+from billing.notes.note import Cause, Note, NoteLine, NoteSerial, balance_of, make_note
 from billing.periods import Period, biz_date
 from billing.queries import Connection, load_queries
 

@@ -14,13 +14,13 @@ from uuid import UUID
 
 import msgspec
 
-from billing import note_ledger
-from billing.charges import charged_calls, charged_days
 from billing.errors import NoteExceedsInvoice, NoteInvalid
 from billing.invoice import DEFAULT_ISSUER, Detail, Invoice, Item
 from billing.invoices import get_invoice
 from billing.money import plain, total
-from billing.note import WORDS, Cause, Note, NoteLine, balance_of, is_words
+from billing.notes import ledger as note_ledger
+from billing.notes.charges import charged_calls, charged_days
+from billing.notes.note import WORDS, Cause, Note, NoteLine, balance_of, is_words
 from billing.queries import Connection
 from billing.tax import Tax
 

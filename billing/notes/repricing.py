@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from billing import note_ledger
 from billing.details import CallTerms, call_row, days_at_least, rental_rows, unpriced
 from billing.invoice import RENTAL_KINDS, Invoice, Line
 from billing.invoices import read_tax
 from billing.money import EXACT, ZERO, difference, total
-from billing.note import Cause, LineKind, NoteLine, item_of
+from billing.notes import ledger as note_ledger
+from billing.notes.note import Cause, LineKind, NoteLine, item_of
+from billing.notes.terms import Key, Priced, Terms
 from billing.periods import Span
 from billing.queries import Connection, load_queries
 from billing.recount import Recount
 from billing.tariff_ledger import assignments
 from billing.tariffs import Assignment, TariffBook, TariffId
 from billing.tax import added
-from billing.terms import Key, Priced, Terms
 
 if TYPE_CHECKING:
     import asyncpg

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from billing import ledger, note_ledger
+from billing import ledger
 from billing.errors import (
     InvoiceInconsistent,
     MerchantNotFound,
@@ -24,10 +24,11 @@ from billing.errors import (
 from billing.invoice import DEFAULT_ISSUER, Invoice
 from billing.invoices import list_invoices, require_closed
 from billing.money import EXACT, ZERO, half_up
-from billing.note import Cause, balance_of
+from billing.notes import ledger as note_ledger
+from billing.notes.note import Cause, balance_of
+from billing.notes.repricing import compare, terms_of
 from billing.periods import Period
 from billing.queries import Connection, Pool, load_queries
-from billing.repricing import compare, terms_of
 from billing.tariff_ledger import load_book
 from billing.tariffs import TariffBook, TariffId
 
