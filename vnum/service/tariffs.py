@@ -27,6 +27,7 @@ from vnum.finance import (
     list_versions,
     load_book,
 )
+from vnum.model.phones import holds_phone
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
 from vnum.service.orders import Name, Text
@@ -63,7 +64,9 @@ class Tariffs:
             return await list_versions(connection)
 
     async def add(self, new: NewTariff, author: str) -> TariffVersion:
-        """Raises BillingRefusal (tariff_invalid), with every problem found."""
+        """Raises Refused (invalid_request), BillingRefusal (tariff_invalid), with every problem found."""
+        if holds_phone(new.note or ""):
+            raise Refused(Code.INVALID_REQUEST, "note: no phone numbers here, please")
         version = TariffVersion(
             tariff_id=TariffId(new.tariff_id),
             version=len((await self.book()).versions(TariffId(new.tariff_id))) + 1,
