@@ -112,7 +112,7 @@ async def collect_usage(connection: Connection, window: Span) -> None:
     """Sum what begins in the window, and late calls, of the pending merchants, in one snapshot."""
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(_SQL["collect_lines"], *window, timeout=_NO_LIMIT_S)
-        await connection.execute(_SQL["collect_late"], window.ends_at, timeout=_NO_LIMIT_S)
+        await connection.execute(_SQL["collect_late"], *window, timeout=_NO_LIMIT_S)
         await connection.execute(_SQL["index_collected"], timeout=_NO_LIMIT_S)
 
 
