@@ -65,14 +65,15 @@ async def tally(connection: Connection, period: Period, merchant_id: str | None)
 
 @asynccontextmanager
 async def unlimited(connection: Connection) -> AsyncIterator[None]:
-    """For what reads a whole month: lifts the session's limits, and leaves no temporary table behind."""
+    """For what reads a whole month: lifts the session's limits, and leaves no temporary table behind, also when it ends
+    in a refusal: the session goes back to a pool."""
     try:
         await connection.execute(_SQL["lift_limits"])
         await connection.execute(_SQL["drop_pending"])
         yield
-        await connection.execute(_SQL["drop_pending"])
     finally:
         if not connection.is_closed():
+            await connection.execute(_SQL["drop_pending"])
             await connection.execute(_SQL["restore_limits"])
 
 
@@ -111,7 +112,7 @@ async def collect_usage(connection: Connection, window: Span) -> None:
     """Sum what begins in the window, and late calls, of the pending merchants, in one snapshot."""
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(_SQL["collect_lines"], *window, timeout=_NO_LIMIT_S)
-        await connection.execute(_SQL["collect_late"], window.ends_at, timeout=_NO_LIMIT_S)
+        await connection.execute(_SQL["collect_late"], *window, timeout=_NO_LIMIT_S)
         await connection.execute(_SQL["index_collected"], timeout=_NO_LIMIT_S)
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from typing import Final
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
+MOST_PLACES: Final = 12
+"""Of a price; amounts have as many as they need."""
 
 # Python's default context silently rounds to 28 digits; this one raises instead of losing a digit.
 EXACT = Context(prec=1000, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])

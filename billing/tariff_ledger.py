@@ -29,6 +29,10 @@ LEAD: Final = timedelta(minutes=10)
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """From when a merchant's first tariff holds: before anything can have happened."""
 
+FURTHEST: Final = timedelta(days=1096)
+"""How far ahead a version or an assignment may begin. None can be taken back, and no version may come before one that
+is there: a mistyped year would hold a tariff for decades."""
+
 _SQL: Final = load_queries("tariffs")
 
 
@@ -72,6 +76,7 @@ async def add_version(
     if earlier and new.effective_from <= earlier[-1].effective_from:
         since = earlier[-1].effective_from
         found.append(f"effective_from must be after that of version {earlier[-1].version}, {since.isoformat()}")
+    found += _instant_problems(new.effective_from, now)
     if new.effective_from < now + LEAD and await connection.fetchval(_SQL["is_paid"], new.tariff_id):
         found.append(f"effective_from must be {_minutes(LEAD)} minutes or more from now: merchants pay this tariff")
     if found:
@@ -96,10 +101,11 @@ async def assign(connection: Connection, new: Assignment, *, now: datetime, auth
         raise TariffNotFound(missing.message) from missing
     found = []
     if not first:
+        found += _instant_problems(new.effective_from, now)
         used = bool(await connection.fetchval(_SQL["is_used"], new.merchant_id))
         if new.effective_from < (now + LEAD if used else Period.of(now).starts_at):
             found.append(f"a tariff begins {_minutes(LEAD)} minutes or more from now, or this month without any usage")
-        if await connection.fetchval(_SQL["is_assigned"], new.merchant_id, new.effective_from):
+        if not found and await connection.fetchval(_SQL["is_assigned"], new.merchant_id, new.effective_from):
             found.append("the merchant is assigned to a tariff from this very instant already")
     if found:
         raise TariffInvalid("; ".join(found))
@@ -151,6 +157,12 @@ def _columns(version: TariffVersion) -> list[object]:
         version.tariff_id, version.version, version.effective_from, count, day, calls.minute, calls.first_s,
         calls.next_s, calls.minimum_s, calls.free_s, calls.setup_fee, version.free_minutes, tax.mode, tax.rate,
     ]  # fmt: skip
+
+
+def _instant_problems(effective_from: datetime, now: datetime) -> list[str]:
+    if BEGINNING <= effective_from <= now + FURTHEST:
+        return []
+    return [f"effective_from must lie between {BEGINNING.year} and three years from now"]
 
 
 def _minutes(span: timedelta) -> int:

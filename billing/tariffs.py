@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, NewType
 import msgspec
 
 from billing.errors import TariffMissing
+from billing.money import MOST_PLACES
 from billing.periods import Span
 from billing.prices import CalendarDay, CallPrice, RentalPrice, StartedDay
 from billing.tax import NO_TAX, Tax
@@ -21,7 +22,6 @@ from billing.tax import NO_TAX, Tax
 TariffId = NewType("TariffId", str)
 DEFAULT_TARIFF: Final = TariffId("default")
 MOST: Final = 1_000_000
-MOST_PLACES: Final = 12
 MOST_FREE: Final = 1_000_000
 LONGEST_ID: Final = 64
 
@@ -133,6 +133,6 @@ def problems(new: TariffVersion) -> list[str]:
 def _amount_problem(amount: Decimal) -> str | None:
     if not amount.is_finite() or amount < 0:
         return "must be a plain amount of at least 0"
-    if amount >= MOST or int(amount.as_tuple().exponent) < -MOST_PLACES:
+    if amount >= MOST or not -MOST_PLACES <= int(amount.as_tuple().exponent) < MOST_PLACES:  # 0E+999999 is below MOST
         return f"must be below {MOST} and have at most {MOST_PLACES} places"
     return None

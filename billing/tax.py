@@ -24,7 +24,7 @@ class Tax(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def problems(self) -> list[str]:
         """Everything that speaks against these terms."""
-        plain = self.rate.is_finite() and 0 <= self.rate < 1 and int(self.rate.as_tuple().exponent) >= -MOST_PLACES
+        plain = self.rate.is_finite() and 0 <= self.rate < 1 and -MOST_PLACES <= int(self.rate.as_tuple().exponent) <= 0
         return [] if plain else [f"the rate must be at least 0, below 1, and have at most {MOST_PLACES} places"]
 
 

@@ -158,7 +158,6 @@ def assemble(
     registry = Registry(database)
     supply = Supply(database, pool, registry)
     care = Care(database, pool, registry, supply, clock, cells)
-    tariffs = Tariffs(database, clock)
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells)
     spending = Spending(database, clock)
@@ -188,8 +187,8 @@ def assemble(
         disputes=Disputes(database, calls, clock),
         reconciler=Reconciler(database, vault, registry, cells),
         hosts=Hosts(database, registry, clock, cells),
-        merchants=Merchants(database, tariffs, clock),
-        tariffs=tariffs,
+        merchants=Merchants(database, clock),
+        tariffs=Tariffs(database, clock),
         invoices=invoices,
         notes=Notes(database, clock, parts.issuer, invoices),
         bills=Bills(database, clock),

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from billing.money import EXACT, ZERO, times, total
+from billing.money import EXACT, MOST_PLACES, ZERO, plain, times, total
 
 MINUTE_S: Final = 60
 LONGEST_S: Final = 3600
@@ -105,8 +105,8 @@ class Increments(
         except Inexact:
             steps = f"{self.first_s}/{self.next_s}"
             return [
-                f"a minute at {self.minute} has no exact price for a unit of {self.unit_s} s ({steps}); "
-                f"take a price that can be divided by 3, such as {_nearest(self.minute)}"
+                f"a minute at {plain(self.minute)} has no exact price for a unit of {self.unit_s} s ({steps}); "
+                f"take a price that can be divided by 3, such as {plain(_nearest(self.minute))}"
             ]
         return []
 
@@ -126,6 +126,6 @@ def seconds(answered_at: datetime | None, released_at: datetime) -> int:
 
 
 def _nearest(price: Decimal) -> Decimal:
-    """A price close by, with two more places, that has an exact sixtieth."""
-    step = Decimal((0, (3,), min(-2, int(price.as_tuple().exponent)) - 2))
-    return (price / step).to_integral_value() * step
+    """A price close by, with two more places while a tariff may have them, that has an exact sixtieth."""
+    step = Decimal((0, (3,), max(-MOST_PLACES, min(-2, int(price.as_tuple().exponent)) - 2)))
+    return max(Decimal(1), (price / step).to_integral_value()) * step

@@ -168,8 +168,8 @@ FROM lines l
 JOIN tariffs t ON t.tariff_id = l.tariff_id AND t.version = l.version
 
 -- name: collect_late
--- Calls that arrived for a closed month and that no invoice has taken yet, of this period or any before. $1 the end of
--- the period.
+-- Calls that arrived for a closed month and that no invoice has taken yet, of this period or any before. $1, $2 the
+-- window. They go on the next invoice there will be: not on the draft of a month while the month before is open.
 CREATE TEMPORARY TABLE close_late AS
 SELECT c.merchant_id, c.call_id, (c.answered_at AT TIME ZONE 'Asia/Shanghai')::date AS biz_date, c.order_id, c.binding_id,
        c.answered_at, c.released_at, c.seconds, c.minutes, c.units, c.unit_s, c.setup_fee, c.tariff_id, c.tariff_version,
@@ -177,7 +177,10 @@ SELECT c.merchant_id, c.call_id, (c.answered_at AT TIME ZONE 'Asia/Shanghai')::d
 FROM usage_calls c
 JOIN close_pending m ON m.merchant_id = c.merchant_id
 JOIN tariffs t ON t.tariff_id = c.tariff_id AND t.version = c.tariff_version
-WHERE c.late AND c.answered_at < $1::timestamptz
+WHERE c.late AND c.answered_at < $2::timestamptz
+  AND (m.opened_at >= $1::timestamptz OR EXISTS (
+      SELECT 1 FROM closes p WHERE p.merchant_id = m.merchant_id
+          AND p.period = ($1::timestamptz AT TIME ZONE 'Asia/Shanghai' - interval '1 month')::date))
   AND NOT EXISTS (
       SELECT 1 FROM invoice_adjustments a WHERE a.merchant_id = c.merchant_id AND a.call_id = c.call_id)
 

@@ -108,6 +108,17 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"effective_from": "2026-01-01T00:00:00"}, 400, "invalid_request"),
     ({"tariff_id": ""}, 400, "invalid_request"),
     ({"price": "0"}, 400, "invalid_request"),
+    # A mistyped name is refused, not taken for "none of it": terms can not be taken back.
+    ({"calls": {"model": "increments", "minute": "0.02", "setup": "0.1"}}, 400, "invalid_request"),
+    ({"rental": {"model": "started_day", "rate": "1", "per": "week"}}, 400, "invalid_request"),
+    ({"tax": {"mode": "added", "rate": "0.06", "percent": 6}}, 400, "invalid_request"),
+    ({"rental": {"model": "started_day", "rate": "0E+999999"}}, 422, "tariff_invalid"),
+    ({"tax": {"mode": "added", "rate": "0E+999999"}}, 422, "tariff_invalid"),
+    ({"effective_from": "0001-01-01T00:00:00Z"}, 422, "tariff_invalid"),  # no calendar has it in Asia/Shanghai
+    ({"effective_from": "0001-01-01T00:00:00+08:00"}, 422, "tariff_invalid"),
+    ({"effective_from": "2062-01-01T00:00:00Z"}, 422, "tariff_invalid"),  # for 2026; nothing could come before it
+    ({"effective_from": "9999-12-31T23:59:59-08:00"}, 422, "tariff_invalid"),
+    ({"note": "ask 13812345678"}, 400, "invalid_request"),
 ]
 
 
@@ -127,6 +138,8 @@ async def test_a_wrong_tariff_is_refused_with_the_reason(
         ("nobody", {"tariff_id": "default"}, 404, "merchant_not_found"),
         ("m1", {"tariff_id": "default", "effective_from": "2026-10-05T04:09:59Z"}, 422, "tariff_invalid"),
         ("m1", {"tariff_id": "default", "effective_from": "1969-01-01T00:00:00Z"}, 404, "tariff_not_found"),
+        ("m1", {"tariff_id": "default", "effective_from": "2062-12-01T00:00:00Z"}, 422, "tariff_invalid"),
+        ("m1", {"tariff_id": "default", "effective_from": "9999-12-31T23:59:59-08:00"}, 422, "tariff_invalid"),
         ("m1", {"tariff_id": "default", "effective_from": "2026-12-01"}, 400, "invalid_request"),
         ("m1", {}, 400, "invalid_request"),
     ],

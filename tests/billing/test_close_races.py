@@ -13,6 +13,8 @@ from billing.errors import CloseBlocked, PeriodOutOfOrder
 
 GATE = 7_101  # an advisory lock at which a writer's statement stops, after its snapshot was taken
 
+TEMPORARY_TABLES = "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"
+
 WRITE_CALL_BEHIND_GATE = """
 WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock(7101))
 INSERT INTO usage_calls
@@ -208,5 +210,6 @@ async def test_a_close_leaves_its_session_as_it_was(world: Any) -> None:
         assert await connection.fetchval("SHOW statement_timeout") == "30s"
         assert await connection.fetchval("SHOW work_mem") == await world.owner.fetchval("SHOW work_mem")
         assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+        assert await connection.fetchval(TEMPORARY_TABLES) == 0
     await world.close("2026-11")
     assert (await world.close("2026-12")).merchants == 1

@@ -11,7 +11,8 @@ from billing.invoice import Item
 from billing.notes.issue import FreeLine
 
 CLOSED = [
-    "invoices", "invoice_lines", "invoice_adjustments", "periods", "closes", "notes", "note_lines", "note_carries",
+    "invoices", "invoice_lines", "invoice_adjustments", "invoice_taxes", "periods", "closes", "notes", "note_lines",
+    "note_carries",
 ]  # fmt: skip
 CHANGES = {
     "invoices": "UPDATE invoices SET amount_due = 0",
@@ -19,10 +20,12 @@ CHANGES = {
     "invoice_adjustments": "UPDATE invoice_adjustments SET amount = 0",
     "periods": "UPDATE periods SET ends_at = '2020-01-01'",
     "closes": "UPDATE closes SET invoice_number = NULL",
+    "invoice_taxes": "UPDATE invoice_taxes SET added = 0",
     "tariffs": "UPDATE tariffs SET call_minute = 1",
     "notes": "UPDATE notes SET reason = 'another'",
     "note_lines": "UPDATE note_lines SET amount = 0",
     "note_carries": "UPDATE note_carries SET invoice_number = 'another'",
+    "tariff_assignments": "UPDATE tariff_assignments SET tariff_id = 'default'",
 }
 
 
@@ -53,7 +56,7 @@ async def test_nothing_closed_can_be_updated(app: Any, statement: str) -> None:
         await app.execute(statement)
 
 
-@pytest.mark.parametrize("table", [*CLOSED, "tariffs", "invoice_serials", "note_serials"])
+@pytest.mark.parametrize("table", [*CLOSED, "tariffs", "tariff_assignments", "invoice_serials", "note_serials"])
 @pytest.mark.parametrize("verb", ["DELETE FROM", "TRUNCATE"])
 async def test_nothing_can_be_deleted(app: Any, table: str, verb: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

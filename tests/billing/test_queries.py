@@ -34,7 +34,7 @@ async def test_every_query_can_be_prepared(world: Any, file: str) -> None:
 
 def collected(world: Any) -> list[tuple[object, ...]]:
     start, end = world.at("2026-10-01 00:00"), world.at("2026-11-01 00:00")
-    return [(start.date(), end, None), (start, end), (start, end), (end,)]
+    return [(start.date(), end, None), (start, end), (start, end), (start, end)]
 
 
 async def prepare(connection: Any, name: str, sql: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from billing.errors import TariffInvalid, TariffMissing
 from billing.prices import Increments, StartedDay
-from billing.tariff_ledger import LEAD, add_version, load_book
+from billing.tariff_ledger import FURTHEST, LEAD, add_version, load_book
 from billing.tariffs import DEFAULT_TARIFF, TariffBook, TariffId, TariffVersion, problems
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -60,6 +60,18 @@ def test_all_problems_of_the_terms_are_named(new: TariffVersion, words: list[str
     assert all(word in text for word, text in zip(words, found, strict=True))
 
 
+@pytest.mark.parametrize("minute", ["0.02", "0.1", "1", "100000", "0.000001", "0.00000000001", "0.000000000001"])
+def test_the_price_close_by_can_be_taken(minute: str) -> None:
+    def told(price: str) -> list[str]:
+        calls = Increments(minute=Decimal(price), first_s=1, next_s=1)
+        return problems(msgspec.structs.replace(version(1, START), calls=calls))
+
+    (problem,) = told(minute)
+    close_by = problem.rpartition(" ")[2]
+    assert told(close_by) == []
+    assert abs(Decimal(close_by) - Decimal(minute)) <= max(Decimal(minute) / 50, Decimal("2E-12"))
+
+
 async def add(world: Any, new: TariffVersion) -> None:
     async with world.pool.acquire() as connection:
         await add_version(connection, new, now=START, author="someone")
@@ -80,6 +92,7 @@ async def test_a_version_is_added_and_found(world: Any) -> None:
         (3, START + LEAD, "version must be 2"),
         (2, START + LEAD - TICK, "10 minutes"),
         (2, START - timedelta(days=40_000), "after that of version 1"),
+        (2, START + FURTHEST + TICK, "three years"),
     ],
 )
 async def test_what_merchants_pay_changes_in_the_future_only(

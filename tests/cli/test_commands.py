@@ -372,6 +372,22 @@ def test_a_decision_that_can_not_be_made_says_why(ready: Shell, arguments: list[
     assert "Traceback" not in result.output
 
 
+def test_price_lists_are_shown_whole(ready: Shell, tmp_path: Path) -> None:
+    """Also on a narrow screen, and whatever their names look like."""
+    terms = {
+        "tariff_id": "[/red]",
+        "effective_from": "2026-01-01T00:00:00+08:00",
+        "rental": {"model": "calendar_day", "rate": "0.000000271"},
+        "calls": {"model": "increments", "minute": "0.03"},
+    }
+    (tmp_path / "terms.json").write_text(json.dumps(terms))
+    assert "tariff [/red] version 1 holds" in ready.good("tariff", "add", str(tmp_path / "terms.json"))
+    shown = [[cell.strip() for cell in line.split("│")] for line in ready.good("tariff", "list").splitlines()]
+    columns = ["".join(column) for column in zip(*(cells for cells in shown if len(cells) > 1), strict=True)]
+    assert columns[1].startswith("[/red]")
+    assert columns[4].startswith("0.000000271")
+
+
 def test_disputes_are_listed(ready: Shell) -> None:
     assert "0 open" in ready.good("disputes")
     assert "0 upheld" in ready.good("disputes", "--state", "upheld", "--merchant", "m1")

@@ -1,5 +1,6 @@
 """Merchants: who pays, and by which tariff."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -58,6 +59,20 @@ async def test_a_young_tariff_is_for_whoever_comes_to_it_later(world: World) -> 
     await world.owner.execute(ADD, "young", world.now - DAY)
     await world.merchant("after", tariff_id="young")
     assert (await world.engine.merchants.change("before", MerchantChange(tariff_id="young"))).tariff_id == "young"
+
+
+async def test_more_changes_at_once_than_there_are_connections(world: World) -> None:
+    """Each takes one connection, never a second one while it holds the first: or all would wait for ever."""
+    await world.owner.execute(ADD, "vip", START.replace(year=2020))
+    await world.bind("first")
+    merchants, tariffs = world.engine.merchants, world.engine.tariffs
+    days = [world.now + n * DAY for n in range(1, 13)]
+    async with asyncio.timeout(60):
+        await asyncio.gather(
+            *(merchants.change("m", MerchantChange(tariff_id="vip", tariff_from=day)) for day in days[:6]),
+            *(tariffs.assign("m", "vip", day, "test") for day in days[6:]),
+        )
+    assert [assignment.effective_from for assignment in await tariffs.of_merchant("m")] == days
 
 
 async def test_an_order_does_not_go_back_to_where_it_was(world: World) -> None:

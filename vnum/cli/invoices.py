@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from vnum.cli.session import command, console, engine
 from vnum.finance import RENTAL_KINDS, Kind, OneInvoice, Period, plain, two_places
@@ -52,11 +53,12 @@ async def draft(period: str, merchant_id: str | None) -> None:
             found = await opened.invoices.drafts(period, merchant_id=merchant_id)
     table = Table(title=f"{period}, not closed")
     for column in ("merchant", "rental days", "call units", "exact", "tax added", "carried in", "due if closed now"):
-        table.add_column(column, justify="left" if column == "merchant" else "right")
+        table.add_column(column, justify="left" if column == "merchant" else "right", overflow="fold")
     for one in found:
         days, units = (sum(line.quantity for line in one.lines if line.kind in kinds) for kinds in (DAYS, TALK))
         money = (one.total_exact, one.tax_exact, one.carried_in)
-        table.add_row(one.buyer.merchant_id, f"{days:,}", f"{units:,}", *map(plain, money), two_places(one.amount_due))
+        cells = (one.buyer.merchant_id, f"{days:,}", f"{units:,}", *map(plain, money), two_places(one.amount_due))
+        table.add_row(*map(Text, cells))
     console.print(table)
 
 

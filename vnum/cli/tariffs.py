@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from vnum.cli.session import command, console, engine
 from vnum.finance import CalendarDay, Increments, Listed, plain
@@ -46,9 +47,9 @@ async def list_() -> None:
         found = await opened.tariffs.listing()
     table = Table()
     for column in ("tariff", "version", "from", "a day", "a minute", "increments", "free", "tax", "added"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # a price is never cut short
     for listed in found:
-        table.add_row(*_cells(listed))
+        table.add_row(*map(Text, _cells(listed)))  # a name such as [/red] is no markup
     console.print(table)
 
 

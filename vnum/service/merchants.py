@@ -14,7 +14,7 @@ from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
 from vnum.service.orders import Name, Text
-from vnum.service.tariffs import Instant, Tariffs
+from vnum.service.tariffs import Instant, choose
 from vnum.store import merchants as stored
 from vnum.store.database import Connection, Database
 
@@ -89,9 +89,8 @@ class Merchant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Merchants:
-    def __init__(self, database: Database, tariffs: Tariffs, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
-        self._tariffs = tariffs
         self._clock = clock
 
     async def add(self, new: NewMerchant, author: str = "") -> Merchant:
@@ -115,10 +114,11 @@ class Merchants:
         line = _line(change.service_number)
         columns = (change.name, change.invoice_title, change.tax_no, line, change.state)
         limits = [_limit(change.spend_cap), _limit(change.spend_alert)]
+        now = await peek(self._clock, self._database)  # before a connection is held: nobody waits for a second one
         async with self._database.acquire() as connection, connection.transaction():
             if not await stored.change(connection, merchant_id, *columns, limits=limits):
                 raise Refused(Code.MERCHANT_NOT_FOUND, f"merchant {merchant_id} is not registered")
-            await self._next_tariff(connection, merchant_id, change, author)
+            await _next_tariff(connection, merchant_id, change, now, author)
         return await self._get(merchant_id)
 
     async def page(self, after: str = "", only: Collection[str] | None = None) -> list[Merchant]:
@@ -136,16 +136,18 @@ class Merchants:
             first = Assignment(merchant_id=new.merchant_id, effective_from=BEGINNING, tariff_id=TariffId(new.tariff_id))
             await assign(connection, first, now=now, author=author, first=True)
 
-    async def _next_tariff(self, connection: Connection, merchant_id: str, change: MerchantChange, author: str) -> None:
-        if change.tariff_id is None:
-            if change.tariff_from is not None:
-                raise Refused(Code.INVALID_REQUEST, "tariff_from goes with a tariff_id")
-            return
-        now = await peek(self._clock, self._database)
-        (known,) = await stored.page(connection, "", 1, [merchant_id], now)
-        if change.tariff_from is None and change.tariff_id == (known["next_tariff_id"] or known["tariff_id"]):
-            return
-        await self._tariffs.choose(connection, merchant_id, change.tariff_id, change.tariff_from, author)
+
+async def _next_tariff(
+    connection: Connection, merchant_id: str, change: MerchantChange, now: datetime, author: str
+) -> None:
+    if change.tariff_id is None:
+        if change.tariff_from is not None:
+            raise Refused(Code.INVALID_REQUEST, "tariff_from goes with a tariff_id")
+        return
+    (known,) = await stored.page(connection, "", 1, [merchant_id], now)
+    if change.tariff_from is None and change.tariff_id == (known["next_tariff_id"] or known["tariff_id"]):
+        return
+    await choose(connection, merchant_id, change.tariff_id, change.tariff_from, now, author)
 
 
 def _line(service_number: str | None) -> str | None:

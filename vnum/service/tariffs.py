@@ -27,6 +27,7 @@ from vnum.finance import (
     list_versions,
     load_book,
 )
+from vnum.model.phones import holds_phone
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
 from vnum.service.orders import Name, Text
@@ -63,7 +64,9 @@ class Tariffs:
             return await list_versions(connection)
 
     async def add(self, new: NewTariff, author: str) -> TariffVersion:
-        """Raises BillingRefusal (tariff_invalid), with every problem found."""
+        """Raises Refused (invalid_request), BillingRefusal (tariff_invalid), with every problem found."""
+        if holds_phone(new.note or ""):
+            raise Refused(Code.INVALID_REQUEST, "note: no phone numbers here, please")
         version = TariffVersion(
             tariff_id=TariffId(new.tariff_id),
             version=len((await self.book()).versions(TariffId(new.tariff_id))) + 1,
@@ -92,24 +95,31 @@ class Tariffs:
         Raises Refused (merchant_not_found), BillingRefusal (tariff_not_found, tariff_invalid).
         """
         await self._check_merchant(merchant_id)
-        async with self._database.acquire() as connection:
-            return await self.choose(connection, merchant_id, tariff_id, effective_from, author)
-
-    async def choose(
-        self, connection: Connection, merchant_id: str, tariff_id: str, effective_from: datetime | None, author: str
-    ) -> Assignment:
-        """The same in a transaction of the caller's."""
         now = await peek(self._clock, self._database)
-        if effective_from is not None:
-            return await _assign(connection, merchant_id, tariff_id, effective_from, now, author)
-        for soonest in (Period.of(now).starts_at, now):
-            with suppress(TariffInvalid, TariffNotFound):
-                return await _assign(connection, merchant_id, tariff_id, soonest, now, author)
-        return await _assign(connection, merchant_id, tariff_id, next_midnight(now + LEAD), now, author)
+        async with self._database.acquire() as connection:
+            return await choose(connection, merchant_id, tariff_id, effective_from, now, author)
 
     async def _check_merchant(self, merchant_id: str) -> None:
         if not await stored.has(self._database, merchant_id):
             raise Refused(Code.MERCHANT_NOT_FOUND, f"merchant {merchant_id} is not registered")
+
+
+async def choose(
+    connection: Connection,
+    merchant_id: str,
+    tariff_id: str,
+    effective_from: datetime | None,
+    now: datetime,
+    author: str,
+) -> Assignment:
+    """The same on a connection of the caller's, who read the clock before he took it: who holds one and waits for a
+    second, as all others do, waits for ever."""
+    if effective_from is not None:
+        return await _assign(connection, merchant_id, tariff_id, effective_from, now, author)
+    for soonest in (Period.of(now).starts_at, now):
+        with suppress(TariffInvalid, TariffNotFound):
+            return await _assign(connection, merchant_id, tariff_id, soonest, now, author)
+    return await _assign(connection, merchant_id, tariff_id, next_midnight(now + LEAD), now, author)
 
 
 async def _assign(
