@@ -2,9 +2,10 @@
 
 import asyncio
 import csv
+import importlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,21 @@ def test_the_differences_never_take_the_files_place(desk: Desk) -> None:
     assert result.exit_code == 2, result.output
     assert "that is FILE itself" in result.output
     assert file.read_bytes() == before
+
+
+def test_differences_that_break_off_leave_the_file_of_before(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: object) -> AsyncIterator[bytes]:
+        yield b"half"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(importlib.import_module("vnum.cli.reconcile"), "csv_pieces", broken)
+    out = desk.folder / "diff.csv"
+    out.write_text("before")
+    result = desk.run("reconcile", desk.file(desk.call("a")), "--out", out)
+    assert result.exit_code == 2, result.output
+    assert "No space left" in result.output
+    assert out.read_text() == "before"
+    assert not list(desk.folder.glob("*.part"))
 
 
 def test_more_rows_than_a_batch(desk: Desk) -> None:

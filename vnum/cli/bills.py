@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import click
 
-from vnum.cli.session import command, console, engine
+from vnum.cli.session import command, console, engine, replacing
 from vnum.engine import Engine
 
 DATE = click.DateTime(["%Y-%m-%d"])
@@ -25,10 +25,8 @@ async def bills(day: datetime, merchant_id: str | None, out: Path | None) -> Non
         if out is None:
             await _write(opened, day, merchant_id, sys.stdout.buffer)
             return
-        draft = out.with_name(f"{out.name}.part")
-        with draft.open("wb") as file, console.status("reading"):
+        with replacing(out) as file, console.status("reading"):
             await _write(opened, day, merchant_id, file)
-    draft.replace(out)
     click.echo(f"{out} written")
 
 

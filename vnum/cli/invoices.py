@@ -9,7 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from vnum.cli.session import command, console, engine
+from vnum.cli.session import command, console, engine, replacing
 from vnum.finance import RENTAL_KINDS, Kind, OneInvoice, Period, plain, two_places
 from vnum.service.invoices import Format
 
@@ -90,13 +90,7 @@ async def export(period: str | None, number: str | None, form: str, bom: bool, o
 
 
 async def _write(pieces: AsyncGenerator[bytes, None], out: Path) -> None:
-    """A file is there when it is whole, and the one of before until then."""
-    draft = out.with_name(f"{out.name}.part")
-    try:
-        async with aclosing(pieces):
-            with draft.open("wb") as file:
-                async for piece in pieces:
-                    file.write(piece)
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    async with aclosing(pieces):
+        with replacing(out) as file:
+            async for piece in pieces:
+                file.write(piece)

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from vnum.cli.call_files import call_file, file_options, pieces
-from vnum.cli.session import console, engine, judging_command
+from vnum.cli.session import console, engine, judging_command, replacing
 from vnum.finance import plain
 from vnum.service.differences import Report, csv_pieces
 from vnum.service.reconcile import Reconciliation, Terms
@@ -70,11 +70,9 @@ def _check_other(out: Path | None, file: Path) -> None:
 
 
 async def _write(found: Reconciliation, out: Path) -> None:
-    draft = out.with_name(f"{out.name}.part")
-    with draft.open("wb") as file, console.status("writing the differences"):
+    with replacing(out) as file, console.status("writing the differences"):
         async for piece in csv_pieces(found.differences()):
             file.write(piece)
-    draft.replace(out)
 
 
 def _instant(option: str, written: str | None) -> datetime | None:

@@ -2,10 +2,11 @@
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 import asyncpg
 import click
@@ -70,6 +71,18 @@ class _Told(click.ClickException):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[BinaryIO]:
+    """A file that is there when it is whole; until then, and if it never is, the one of before."""
+    draft = out.with_name(f"{out.name}.part")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def set_up_logs(level: str) -> None:
