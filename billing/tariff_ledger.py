@@ -64,7 +64,8 @@ async def add_version(
     """Add a version, numbered by the caller: one more than the last of its tariff.
 
     The terms of a tariff that nobody pays may begin at any instant (a corrected price list, to rate a closed month
-    anew); those of one that somebody pays no sooner than LEAD from now.
+    anew); those of one that somebody pays no sooner than LEAD from now. Of two that begin at one instant the later
+    one counts: so a mistake is put right before it begins.
 
     Raises:
         TariffInvalid: with every problem found.
@@ -73,9 +74,6 @@ async def add_version(
     earlier = (await load_book(connection)).versions(new.tariff_id)
     if new.version != len(earlier) + 1:
         found.append(f"version must be {len(earlier) + 1}, not {new.version}")
-    if earlier and new.effective_from <= earlier[-1].effective_from:
-        since = earlier[-1].effective_from
-        found.append(f"effective_from must be after that of version {earlier[-1].version}, {since.isoformat()}")
     found += _instant_problems(new.effective_from, now)
     if new.effective_from < now + LEAD and await connection.fetchval(_SQL["is_paid"], new.tariff_id):
         found.append(f"effective_from must be {_minutes(LEAD)} minutes or more from now: merchants pay this tariff")
@@ -89,6 +87,7 @@ async def assign(connection: Connection, new: Assignment, *, now: datetime, auth
     """Have a merchant pay a tariff from an instant on; `first` = he was opened just now, and it holds from BEGINNING.
 
     A merchant without any usage may change from the start of the running month on, others no sooner than LEAD from now.
+    Of two that begin at one instant the later one counts.
 
     Raises:
         TariffNotFound: the tariff has no version in force at that instant.
@@ -105,8 +104,6 @@ async def assign(connection: Connection, new: Assignment, *, now: datetime, auth
         used = bool(await connection.fetchval(_SQL["is_used"], new.merchant_id))
         if new.effective_from < (now + LEAD if used else Period.of(now).starts_at):
             found.append(f"a tariff begins {_minutes(LEAD)} minutes or more from now, or this month without any usage")
-        if not found and await connection.fetchval(_SQL["is_assigned"], new.merchant_id, new.effective_from):
-            found.append("the merchant is assigned to a tariff from this very instant already")
     if found:
         raise TariffInvalid("; ".join(found))
     effective_from = BEGINNING if first else new.effective_from

@@ -63,12 +63,12 @@ class TariffBook:
 
     def __init__(self, versions: Iterable[TariffVersion]) -> None:
         self._versions: dict[TariffId, list[TariffVersion]] = {}
-        for version in sorted(versions, key=lambda v: (v.tariff_id, v.effective_from)):
+        for version in sorted(versions, key=lambda v: (v.tariff_id, v.effective_from, v.version)):
             self._versions.setdefault(version.tariff_id, []).append(version)
         self._instants = {key: [v.effective_from for v in found] for key, found in self._versions.items()}
 
     def at(self, tariff_id: TariffId, instant: datetime) -> TariffVersion:
-        """The version in force at an instant.
+        """The version in force at an instant; of two that begin at once the later one.
 
         Raises:
             TariffMissing: unknown tariff, or the instant is before its first version.

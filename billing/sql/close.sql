@@ -55,33 +55,11 @@ WHERE m.opened_at < $2::timestamptz
 ORDER BY merchant_id LIMIT 10
 
 -- name: collect_windows
--- Which tariff version prices what begins when, for every pending merchant: his assignments, those that
--- change anything, cut by the tariffs' versions. $1, $2 the window.
+-- Which tariff version prices what begins when, for every pending merchant. $1, $2 the window.
 CREATE TEMPORARY TABLE close_windows AS
-WITH chosen AS (
-    SELECT merchant_id, 'default' AS tariff_id, '-infinity'::timestamptz AS since FROM close_pending
-    UNION ALL
-    SELECT a.merchant_id, a.tariff_id, a.effective_from
-    FROM tariff_assignments a JOIN close_pending USING (merchant_id)
-    WHERE a.effective_from < $2::timestamptz
-), changes AS (
-    SELECT merchant_id, tariff_id, since,
-           tariff_id IS DISTINCT FROM lag(tariff_id) OVER (PARTITION BY merchant_id ORDER BY since) AS changed
-    FROM chosen
-), spells AS (
-    SELECT merchant_id, tariff_id, since,
-           lead(since, 1, 'infinity') OVER (PARTITION BY merchant_id ORDER BY since) AS until
-    FROM changes WHERE changed
-), versions AS (
-    SELECT tariff_id, version, rental_count, rental_day, free_minutes, tax_mode, tax_rate, effective_from AS since,
-           lead(effective_from, 1, 'infinity') OVER (PARTITION BY tariff_id ORDER BY effective_from) AS until
-    FROM tariffs
-)
-SELECT s.merchant_id, v.tariff_id, v.version, v.rental_count, v.rental_day, v.free_minutes, v.tax_mode, v.tax_rate,
-       greatest(s.since, v.since, $1::timestamptz) AS starts_at, least(s.until, v.until, $2::timestamptz) AS ends_at
-FROM spells s
-JOIN versions v ON v.tariff_id = s.tariff_id
-WHERE greatest(s.since, v.since, $1::timestamptz) < least(s.until, v.until, $2::timestamptz)
+SELECT w.*
+FROM (SELECT array_agg(merchant_id) AS merchants, array_agg(opened_at) AS opened FROM close_pending) m
+CROSS JOIN LATERAL priced_windows(m.merchants, m.opened, $1::timestamptz, $2::timestamptz) w
 
 -- name: drop_windows
 -- To collect them again.
@@ -130,9 +108,8 @@ WITH rental AS (
     WHERE c.answered_at >= $1::timestamptz AND c.answered_at < $2::timestamptz AND NOT c.late
     GROUP BY c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.setup_fee
 ), allowance AS (
-    SELECT DISTINCT ON (w.merchant_id) w.merchant_id, w.free_minutes * 60::bigint AS free_s
-    FROM close_windows w JOIN close_pending m USING (merchant_id)
-    WHERE w.ends_at > m.opened_at ORDER BY w.merchant_id, w.starts_at
+    SELECT DISTINCT ON (merchant_id) merchant_id, free_minutes * 60::bigint AS free_s
+    FROM close_windows WHERE ends_at > opened_at ORDER BY merchant_id, starts_at
 ), talk AS (
     SELECT c.merchant_id, c.tariff_id, c.tariff_version, c.rate, c.unit_s, c.units, a.free_s - coalesce(
                sum(c.units * c.unit_s) OVER (PARTITION BY c.merchant_id ORDER BY c.answered_at, c.call_id COLLATE "C"

@@ -6,28 +6,13 @@
 -- date, $5 up to when rental days are charged (the date's end, or now), $6 how long a rental can be, or null,
 -- $7 how many rows, $8 behind how many.
 -- Usage is looked up merchant by merchant (OFFSET 0 keeps the planner to that), so that an index by merchant and time
--- serves. Prices, and the free minutes of the month, as in close.sql.
+-- serves. Free minutes as in close.sql.
 WITH account AS MATERIALIZED (
-    SELECT merchant_id FROM usage_accounts WHERE $1::text[] IS NULL OR merchant_id = ANY ($1)
-), chosen AS (
-    SELECT merchant_id, 'default' AS tariff_id, '-infinity'::timestamptz AS since FROM account
-    UNION ALL
-    SELECT m.merchant_id, a.tariff_id, a.effective_from
-    FROM account m JOIN tariff_assignments a ON a.merchant_id = m.merchant_id
-    WHERE a.effective_from < $4::timestamptz
-), spells AS (
-    SELECT merchant_id, tariff_id, since,
-           lead(since, 1, 'infinity') OVER (PARTITION BY merchant_id ORDER BY since) AS until
-    FROM chosen
-), versions AS (
-    SELECT tariff_id, rental_count, rental_day, free_minutes, effective_from AS since,
-           lead(effective_from, 1, 'infinity') OVER (PARTITION BY tariff_id ORDER BY effective_from) AS until
-    FROM tariffs
+    SELECT merchant_id, opened_at FROM usage_accounts WHERE $1::text[] IS NULL OR merchant_id = ANY ($1)
 ), windows AS MATERIALIZED (
-    SELECT s.merchant_id, v.rental_count, v.rental_day, v.free_minutes,
-           greatest(s.since, v.since, $2::timestamptz) AS starts_at, least(s.until, v.until, $4) AS ends_at
-    FROM spells s JOIN versions v ON v.tariff_id = s.tariff_id
-    WHERE greatest(s.since, v.since, $2) < least(s.until, v.until, $4)
+    SELECT w.*
+    FROM (SELECT array_agg(merchant_id) AS merchants, array_agg(opened_at) AS opened FROM account) m
+    CROSS JOIN LATERAL priced_windows(m.merchants, m.opened, $2::timestamptz, $4::timestamptz) w
 ), rental AS (
     SELECT w.merchant_id, 0 AS bill_item, d.days AS bill_duration, w.rental_day * d.days AS cost, r.order_id, r.binding_id,
            NULL::text AS call_id, r.bound_at AS began_at, w.starts_at
@@ -45,7 +30,7 @@ WITH account AS MATERIALIZED (
     WHERE w.starts_at < w.ends_at AND d.days > 0
 ), allowance AS (
     SELECT DISTINCT ON (merchant_id) merchant_id, free_minutes * 60::bigint AS free_s
-    FROM windows ORDER BY merchant_id, starts_at
+    FROM windows WHERE ends_at > opened_at ORDER BY merchant_id, starts_at
 ), free AS (
     SELECT a.merchant_id, c.call_id, least(c.units, c.left_s / c.unit_s) AS units
     FROM allowance a

@@ -35,10 +35,6 @@ RETURNING version
 -- Whether the merchant has any usage. $1 merchant.
 SELECT EXISTS (SELECT FROM usage_rentals WHERE merchant_id = $1) OR EXISTS (SELECT FROM usage_calls WHERE merchant_id = $1)
 
--- name: is_assigned
--- $1 merchant, $2 instant.
-SELECT EXISTS (SELECT FROM tariff_assignments WHERE merchant_id = $1 AND effective_from = $2)
-
 -- name: assign
 -- $1 merchant, $2 from when, $3 tariff, $4 now, $5 author; not into a month that is marked for the merchant. Returns
 -- true, or nothing.
@@ -49,7 +45,7 @@ ON CONFLICT DO NOTHING
 RETURNING true
 
 -- name: assignments
--- $1 merchants.
-SELECT merchant_id, effective_from, tariff_id FROM tariff_assignments
+-- Those that count: of two that begin at one instant the later one. $1 merchants.
+SELECT DISTINCT ON (merchant_id, effective_from) merchant_id, effective_from, tariff_id FROM tariff_assignments
 WHERE merchant_id = ANY ($1::text[])
-ORDER BY merchant_id, effective_from
+ORDER BY merchant_id, effective_from, entry DESC

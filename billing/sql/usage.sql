@@ -6,30 +6,14 @@
 -- as an amount below zero without a quantity. $4 up to when rental days are charged (now, or later), $5 how long a rental
 -- can be, or null.
 -- A rental's days in a window of prices start on dates that follow one another, so rentals are grouped by first date and
--- number before they are spread over dates. Prices, and free minutes, as in close.sql.
+-- number before they are spread over dates. Free minutes as in close.sql.
 WITH asked AS MATERIALIZED (
-    SELECT merchant_id, date_trunc('month', $2::timestamptz, 'Asia/Shanghai') AS since FROM unnest($1::text[]) m (merchant_id)
-), chosen AS (
-    SELECT merchant_id, 'default' AS tariff_id, '-infinity'::timestamptz AS since FROM asked
-    UNION ALL
-    SELECT m.merchant_id, a.tariff_id, a.effective_from
-    FROM asked m JOIN tariff_assignments a ON a.merchant_id = m.merchant_id
-    WHERE a.effective_from < $3::timestamptz
-), spells AS (
-    SELECT merchant_id, tariff_id, since,
-           lead(since, 1, 'infinity') OVER (PARTITION BY merchant_id ORDER BY since) AS until
-    FROM chosen
-), versions AS (
-    SELECT tariff_id, version, rental_count, rental_day, free_minutes, tax_mode, tax_rate, effective_from AS since,
-           lead(effective_from, 1, 'infinity') OVER (PARTITION BY tariff_id ORDER BY effective_from) AS until
-    FROM tariffs
+    SELECT merchant_id, opened_at FROM usage_accounts WHERE merchant_id = ANY ($1::text[])
 ), windows AS MATERIALIZED (
-    SELECT s.merchant_id, v.rental_count, v.rental_day, v.free_minutes, v.tax_mode, v.tax_rate,
-           greatest(s.since, v.since, m.since) AS starts_at, least(s.until, v.until, $3) AS ends_at
-    FROM asked m
-    JOIN spells s ON s.merchant_id = m.merchant_id
-    JOIN versions v ON v.tariff_id = s.tariff_id
-    WHERE greatest(s.since, v.since, m.since) < least(s.until, v.until, $3)
+    SELECT w.*
+    FROM (SELECT array_agg(merchant_id) AS merchants, array_agg(opened_at) AS opened FROM asked) m
+    CROSS JOIN LATERAL priced_windows(
+        m.merchants, m.opened, date_trunc('month', $2::timestamptz, 'Asia/Shanghai'), $3::timestamptz) w
 ), rental AS (
     SELECT w.merchant_id, w.rental_day, w.tax_mode, w.tax_rate, d.days, count(*) AS rentals,
            (CASE WHEN r.bound_at >= w.starts_at THEN (r.bound_at AT TIME ZONE 'Asia/Shanghai')::date
@@ -67,7 +51,7 @@ WITH asked AS MATERIALIZED (
 ), allowance AS (
     SELECT DISTINCT ON (w.merchant_id, m.starts_at) w.merchant_id, m.starts_at, m.ends_at, w.free_minutes * 60::bigint AS free_s
     FROM months m
-    JOIN windows w ON w.starts_at < m.ends_at AND w.ends_at > m.starts_at
+    JOIN windows w ON w.starts_at < m.ends_at AND w.ends_at > greatest(m.starts_at, w.opened_at)
     ORDER BY w.merchant_id, m.starts_at, w.starts_at
 ), free AS (
     SELECT a.merchant_id, (c.answered_at AT TIME ZONE 'Asia/Shanghai')::date AS biz_date, t.tax_mode, t.tax_rate,
@@ -137,9 +121,10 @@ SELECT m.merchant_id, t.rental_day AS amount, t.tax_mode, t.tax_rate
 FROM unnest($1::text[]) m (merchant_id)
 LEFT JOIN LATERAL (
     SELECT a.tariff_id FROM tariff_assignments a
-    WHERE a.merchant_id = m.merchant_id AND a.effective_from <= $2::timestamptz ORDER BY a.effective_from DESC LIMIT 1
+    WHERE a.merchant_id = m.merchant_id AND a.effective_from <= $2::timestamptz ORDER BY a.effective_from DESC, a.entry DESC LIMIT 1
 ) a ON true
 CROSS JOIN LATERAL (
     SELECT * FROM tariffs t
-    WHERE t.tariff_id = coalesce(a.tariff_id, 'default') AND t.effective_from <= $2 ORDER BY t.effective_from DESC LIMIT 1
+    WHERE t.tariff_id = coalesce(a.tariff_id, 'default') AND t.effective_from <= $2 ORDER BY t.effective_from DESC, t.version DESC
+    LIMIT 1
 ) t

@@ -84,7 +84,11 @@ class World:
     async def assign(self, merchant: str, tariff: str, since: str) -> None:
         """Has a merchant pay a tariff from an instant on, past ones as well."""
         await self.owner.execute(
-            "INSERT INTO tariff_assignments VALUES ($1, $2, $3, $2, 'test')", merchant, self.at(since), tariff
+            "INSERT INTO tariff_assignments (merchant_id, effective_from, tariff_id, assigned_at, assigned_by) "
+            "VALUES ($1, $2, $3, $2, 'test')",
+            merchant,
+            self.at(since),
+            tariff,
         )
 
     async def tariff(

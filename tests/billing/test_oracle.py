@@ -34,8 +34,9 @@ TARIFFS = ("default", "a", "b", "c", "d", "e")
 class Story:
     """Everything that happened, by the dice."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, bindings: int = BINDINGS, calls: int = CALLS) -> None:
         self.dice = random.Random(seed)
+        self.calls = calls
         self.corners = list(EDGES[:-1])
         self.opened = {f"m{n:02}": self._opening(n) for n in range(MERCHANTS)}
         self.versions = [version for tariff in TARIFFS for version in self._versions(tariff)]
@@ -44,9 +45,9 @@ class Story:
             {(merchant, at): (merchant, at, tariff) for merchant, at, tariff in self._given()}.values()
         )
         self.oracle = Oracle(EDGES, self.versions, self.assigned, self.opened)
-        self.rentals = [self._rental(n) for n in range(BINDINGS)]
+        self.rentals = [self._rental(n) for n in range(bindings)]
         self.arriving: dict[int, list[tuple[object, ...]]] = defaultdict(list)
-        for n in range(CALLS):
+        for n in range(calls):
             self._call(n)
 
     def instant(self, since: datetime = EDGES[0]) -> datetime:
@@ -121,7 +122,7 @@ class Story:
             [self.dice.uniform(0, 400), self.dice.choice([0, 0.5, 1, 5, 6, 7, 30, 59, 60, 61, 7416])]
         )
         released = answered + timedelta(seconds=talked)
-        call_id = f"call{n * 7919 % CALLS}"
+        call_id = f"call{n * 7919 % self.calls}"
         late = late or marked
         priced = self.oracle.call(merchant, call_id, answered, released, month, late)
         if priced.units:
@@ -146,7 +147,8 @@ class Story:
         ]  # fmt: skip
         await copy("tariffs", records=rows, columns=columns)
         given = [(merchant, at, tariff, at, "test") for merchant, at, tariff in self.assigned]
-        await copy("tariff_assignments", records=given)
+        columns = ["merchant_id", "effective_from", "tariff_id", "assigned_at", "assigned_by"]
+        await copy("tariff_assignments", records=given, columns=columns)
         await copy("usage_rentals", records=self.rentals)
         for month, name in enumerate(MONTHS):
             await copy("usage_calls", records=self.arriving[month])

@@ -72,7 +72,8 @@ LEFT JOIN LATERAL (
 ) b ON true
 LEFT JOIN LATERAL (
     SELECT a.tariff_id FROM tariff_assignments a
-    WHERE a.merchant_id = b.merchant_id AND a.effective_from <= i.biz_at ORDER BY a.effective_from DESC LIMIT 1
+    WHERE a.merchant_id = b.merchant_id AND a.effective_from <= i.biz_at ORDER BY a.effective_from DESC, a.entry DESC
+    LIMIT 1
 ) AS a ON true;
 
 -- name: file_records

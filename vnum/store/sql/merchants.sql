@@ -6,11 +6,13 @@ SELECT m.merchant_id, m.name, m.invoice_title, m.tax_no, m.service_number, m.sta
 FROM merchants m
 LEFT JOIN LATERAL (
     SELECT a.tariff_id FROM tariff_assignments a
-    WHERE a.merchant_id = m.merchant_id AND a.effective_from <= $4 ORDER BY a.effective_from DESC LIMIT 1
+    WHERE a.merchant_id = m.merchant_id AND a.effective_from <= $4
+    ORDER BY a.effective_from DESC, a.entry DESC LIMIT 1
 ) AS t ON true
 LEFT JOIN LATERAL (
     SELECT a.tariff_id, a.effective_from FROM tariff_assignments a
-    WHERE a.merchant_id = m.merchant_id AND a.effective_from > $4 ORDER BY a.effective_from LIMIT 1
+    WHERE a.merchant_id = m.merchant_id AND a.effective_from > $4
+    ORDER BY a.effective_from, a.entry DESC LIMIT 1
 ) AS n ON true
 WHERE m.merchant_id > $1 AND ($3::text[] IS NULL OR m.merchant_id = ANY ($3)) ORDER BY m.merchant_id LIMIT $2;
 
