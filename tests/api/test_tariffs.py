@@ -80,6 +80,8 @@ async def test_a_draft_is_of_months_that_began_and_of_ones_own(world: World) -> 
     await world.bind("o2", merchant_id="m2")
     reply = await world.get("/v1/invoices/draft?period=2026-11", role="finance")
     assert (reply.status, reply.code) == (400, "invalid_request")
+    reply = await world.get("/v1/invoices/draft?period=2026-10&merchant_id=nobody", role="finance")
+    assert (reply.status, reply.code) == (404, "merchant_not_found")
     tied = await world.key_of("finance", merchants=["m1"])
     for query in ("", "&merchant_id=m1", "&after=m0"):
         found = (await world.get(f"/v1/invoices/draft?period=2026-10{query}", role=tied)).body["invoices"]

@@ -276,3 +276,23 @@ async def test_the_servers_clock_closes_what_is_over(world: Any) -> None:
     assert report.closed_at <= today
     with pytest.raises(PeriodNotOver):
         await close(world.pool, Period.of(today), now=None)
+
+
+async def test_of_two_that_begin_at_one_instant_the_later_one_counts(world: Any) -> None:
+    """A mistake is put right before it begins: an assignment, and a version. 31 days: 15 at 0.00018, 16 at 0.001."""
+    await world.account("m", opened="2026-10-01 00:00")
+    await world.tariff(1, "2026-01-01 00:00", "9", "9", tariff="mistaken")
+    await world.tariff(1, "2026-01-01 00:00", "8", "8", tariff="right")
+    await world.tariff(2, "2026-10-10 00:00", "7", "7", tariff="right")
+    await world.tariff(3, "2026-10-10 00:00", "0.001", "0.05", tariff="right")
+    await world.assign("m", "mistaken", "2026-10-16 00:00")
+    await world.assign("m", "right", "2026-10-16 00:00")
+    await world.rental("m", "2026-10-01 12:00", "2026-11-01 12:00")
+    await world.call("m", "2026-10-16 00:00:00", "2026-10-16 00:00:01")
+    await world.close("2026-10")
+    (invoice,) = await world.invoices()
+    assert [(line.tariff_id, line.tariff_version, line.quantity, str(line.amount)) for line in invoice.lines] == [
+        ("default", 1, 15, "0.00270"),
+        ("right", 3, 16, "0.016"),
+        ("right", 3, 1, "0.05"),
+    ]

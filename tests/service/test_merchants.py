@@ -33,6 +33,16 @@ async def test_with_usage_it_holds_from_the_next_midnight_on(world: World) -> No
     assert (await world.engine.merchants.change("m", MerchantChange(name="renamed"))).tariff_id == "vip"
 
 
+async def test_a_mistaken_change_is_undone_before_it_begins(world: World) -> None:
+    await world.owner.execute(ADD, "vip", START.replace(year=2020))
+    await world.bind("first")
+    assert (await world.engine.merchants.change("m", MerchantChange(tariff_id="vip"))).next_tariff_id == "vip"
+    undone = await world.engine.merchants.change("m", MerchantChange(tariff_id="default"))
+    assert (undone.tariff_id, undone.next_tariff_id) == ("default", "default")
+    world.pass_time(DAY)
+    assert (await world.engine.merchants.change("m", MerchantChange())).tariff_id == "default"
+
+
 @pytest.mark.parametrize("ahead", [timedelta(0), LEAD - TICK])
 async def test_what_is_paid_changes_no_sooner_than_ten_minutes_from_now(world: World, ahead: timedelta) -> None:
     await world.owner.execute(ADD, "vip", START.replace(year=2020))

@@ -29,6 +29,7 @@ from vnum.finance import (
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek, read
 from vnum.service.keys import Tie, within
+from vnum.store import merchants as stored
 from vnum.store.database import Database
 
 PAGE = 1_000
@@ -88,12 +89,14 @@ class Invoices:
     ) -> list[Draft]:
         """The running month as it stands, or one that waits for its close; up to 1,000 behind the merchant `after`.
 
-        Raises Refused (overloaded), BillingRefusal: it reads as much as a close.
+        Raises Refused (overloaded, merchant_not_found), BillingRefusal: it reads as much as a close.
         """
         month = Period.parse(period)
         async with self._one_of_few():
             now = await peek(self._clock, self._database)
             merchants = within(tie, merchant_id)
+            if merchant_id is not None and merchants and not await stored.has(self._database, merchant_id):
+                raise Refused(Code.MERCHANT_NOT_FOUND, f"merchant {merchant_id} is not registered")
             return await draft(self._database, month, now=now, merchant_ids=merchants, after=after, limit=PAGE)
 
     async def page(
