@@ -40,7 +40,7 @@ def _typeset(job: Typeset) -> None:
         format="pdf",
         sys_inputs={"papers": texts},
         pdf_standards=STANDARD,
-        timestamp=job.made_at,
+        timestamp=job.made_at.replace(microsecond=0),  # refused with a part of a second
         pdf_tags=False,
     )
     assert not warnings, warnings[0].message  # a font that is not found is a mere warning
