@@ -71,6 +71,23 @@ def test_notes_are_issued_and_listed(closed: Shell) -> None:
     assert "VN-NOTE" not in closed.good("invoice", "notes", "--period", "2020-02")
 
 
+def test_a_note_is_written_as_a_file(closed: Shell, tmp_path: Path) -> None:
+    said = closed.good("invoice", "note", "VN-2020-000001", *WHY, "--call", "c")
+    number = said.split(":")[0]
+    out = tmp_path / "note.file"
+    for form, begins in (("pdf", b"%PDF-1.7"), ("json", f'{{"number":"{number}","kind":"credit"'.encode())):
+        written = closed.good("invoice", "export", "--note", number, "--format", form, "--out", str(out))
+        assert f"{out} written" in written.replace("\n", "")
+        assert out.read_bytes().startswith(begins)
+    refused = closed.run("invoice", "export", "--note", "VN-NOTE-2020-000009", "--format", "pdf", "--out", str(out))
+    assert (refused.exit_code, "no note 'VN-NOTE-2020-000009'" in refused.output) == (1, True)
+    assert out.read_bytes().startswith(begins), "the file of before stays"
+    bill = tmp_path / "bill.csv"
+    item = {"VNUM_FAPIAO_ITEM": "号码租赁"}
+    closed.run("invoice", "export", "--number", "VN-2020-000001", "--format", "fapiao", "--out", str(bill), **item)
+    assert [line.split(",")[5] for line in bill.read_text().splitlines()[1:]] == ["号码租赁", "号码租赁"]
+
+
 def test_a_month_is_rated_anew(closed: Shell, tmp_path: Path) -> None:
     file = tmp_path / "agreed.json"
     file.write_text(
