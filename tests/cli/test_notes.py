@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pypdfium2
 import pytest
 import uvloop
 
@@ -86,6 +87,18 @@ def test_a_note_is_written_as_a_file(closed: Shell, tmp_path: Path) -> None:
     item = {"VNUM_FAPIAO_ITEM": "号码租赁"}
     closed.run("invoice", "export", "--number", "VN-2020-000001", "--format", "fapiao", "--out", str(bill), **item)
     assert [line.split(",")[5] for line in bill.read_text().splitlines()[1:]] == ["号码租赁", "号码租赁"]
+
+
+def test_settings_name_who_issues(closed: Shell, tmp_path: Path) -> None:
+    number = closed.good("invoice", "note", "VN-2020-000001", *WHY, "--call", "c").split(":")[0]
+    us = {"VNUM_ISSUER_NAME": "杭州某某 Ltd", "VNUM_ISSUER_TAX_NO": "91330100MA2BBBBB2Y"}
+    out = tmp_path / "paper.pdf"
+    for chosen in (("--note", number), ("--number", "VN-2020-000001")):
+        result = closed.run("invoice", "export", *chosen, "--format", "pdf", "--out", str(out), **us)
+        assert result.exit_code == 0, result.output
+        text = pypdfium2.PdfDocument(out)[0].get_textpage().get_text_range()
+        assert "杭州某某 Ltd（VN）" in text
+        assert "91330100MA2BBBBB2Y" in text
 
 
 def test_a_month_is_rated_anew(closed: Shell, tmp_path: Path) -> None:
