@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from billing.errors import DisputeInvalid, DisputeNotFound, DisputeOpen, DisputeResolved
+from billing.errors import DisputeInvalid, DisputeNotFound, DisputeOpen, DisputeResolved, NoteNotFound
+from billing.notes.ledger import get_note
 from billing.queries import Connection, load_queries
 
 if TYPE_CHECKING:
@@ -74,17 +75,28 @@ async def resolve_dispute(
         DisputeInvalid: `open` is no outcome, and nothing is credited for a rejected one.
         DisputeNotFound: no such dispute.
         DisputeResolved: it has an outcome already.
+        NoteNotFound: the merchant of the dispute has no such note.
     """
     if outcome is DisputeState.OPEN:
         raise DisputeInvalid("a dispute is resolved as upheld or rejected")
     if note_number is not None and outcome is not DisputeState.UPHELD:
         raise DisputeInvalid("a credit note goes with a dispute that is upheld; leave note_number out")
+    merchant_id = await connection.fetchval(_SQL["merchant"], dispute_id)
+    if merchant_id is None:
+        raise DisputeNotFound("no dispute has such an id")
+    if note_number is not None:
+        await _require_note(connection, note_number, merchant_id)
     row = await connection.fetchrow(_SQL["resolve"], dispute_id, str(outcome), reason, author, now, note_number)
-    if row is not None:
-        return _read(row)
-    if await connection.fetchval(_SQL["exists"], dispute_id):
+    if row is None:
         raise DisputeResolved("this dispute was resolved already; what is still wrong is a new dispute of the call")
-    raise DisputeNotFound("no dispute has such an id")
+    return _read(row)
+
+
+async def _require_note(connection: Connection, number: str, merchant_id: str) -> None:
+    """Raises NoteNotFound. Needs no lock: a note, once there, stays as it is."""
+    note = await get_note(connection, number)
+    if note.merchant_id != merchant_id:
+        raise NoteNotFound(f"merchant {merchant_id!r} of this dispute has no note {number!r}")
 
 
 async def list_disputes(

@@ -31,6 +31,11 @@ async def get_invoice(connection: Connection, number: str) -> Invoice:
     return (await _with_lines(connection, [row]))[0]
 
 
+async def buyers(connection: Connection, numbers: Sequence[str]) -> dict[str, Buyer]:
+    """Who pays some invoices, as they say; numbers of none are left out."""
+    return {row["invoice_number"]: read_buyer(row) for row in await connection.fetch(_SQL["buyers"], numbers)}
+
+
 async def require_closed(connection: Connection, period: Period, merchant_ids: Sequence[str] | None = None) -> None:
     """Raises PeriodNotClosed unless the period was closed for all of the merchants (None = all there are)."""
     row = await connection.fetchrow(_SQL["open_accounts"], period.first_day, period.ends_at, merchant_ids)

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from vnum.finance import FAPIAO_ITEM, Issuer
 from vnum.pool.keys import Keys
 from vnum.pool.redis_pool import RedisPool
 from vnum.service.answers import Answers
@@ -61,6 +62,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     statement_timeout_s: int = 30
     policy: Policy = Policy()
     issuer: str = "VN"
+    issuer_name: str | None = None
+    issuer_tax_no: str | None = None
+    fapiao_item: str | None = None
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +168,8 @@ def assemble(
     binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
     labels = Labels(database, vault, binder, clock, cells)
     calls = Calls(database, labels, cells)
-    invoices = Invoices(database, clock, parts.issuer)
+    issuer = Issuer(name=parts.issuer_name, tax_no=parts.issuer_tax_no, fapiao_item=parts.fapiao_item or FAPIAO_ITEM)
+    invoices = Invoices(database, clock, parts.issuer, issuer)
     return Engine(
         database=database,
         pool=pool,
@@ -190,7 +195,7 @@ def assemble(
         merchants=Merchants(database, clock),
         tariffs=Tariffs(database, clock),
         invoices=invoices,
-        notes=Notes(database, clock, parts.issuer, invoices),
+        notes=Notes(database, clock, parts.issuer, issuer, invoices),
         bills=Bills(database, clock),
         usages=Usages(database, clock),
         spending=spending,

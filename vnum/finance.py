@@ -15,15 +15,19 @@ from billing.drain import drain
 from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, NoteNotFound, TariffInvalid, TariffNotFound
 from billing.errors import Code as BillingCode
 from billing.export import (
+    FAPIAO_ITEM,
+    Issuer,
     Progress,
     draft_head,
     export_csv,
     export_fapiao,
     export_json,
+    export_note,
     export_statement,
     export_xlsx,
     harmless,
     invoice_head,
+    note_head,
 )
 from billing.invoice import RENTAL_KINDS, Draft, Invoice, Item, Kind
 from billing.invoices import get_invoice, list_invoices, require_closed
@@ -46,6 +50,7 @@ from billing.usage import MOST_DATES, Dates, Used, UsedOn, first_day_prices, spe
 __all__ = [
     "BEGINNING",
     "DEFAULT_TARIFF",
+    "FAPIAO_ITEM",
     "LEAD",
     "MOST_DATES",
     "NO_TAX",
@@ -74,6 +79,7 @@ __all__ = [
     "Increments",
     "Invoice",
     "InvoiceNotFound",
+    "Issuer",
     "Item",
     "Kind",
     "Listed",
@@ -115,6 +121,7 @@ __all__ = [
     "export_csv",
     "export_fapiao",
     "export_json",
+    "export_note",
     "export_statement",
     "export_xlsx",
     "first_day_prices",
@@ -130,6 +137,7 @@ __all__ = [
     "list_versions",
     "load_book",
     "load_migrations",
+    "note_head",
     "open_dispute",
     "plain",
     "rate_call",

@@ -9,6 +9,8 @@ import msgspec
 import platformdirs
 
 PREFIX = "VNUM_"
+MOST_LINE = 100
+LINE = f"1 to {MOST_LINE} characters in one line"
 
 
 class SettingsError(ValueError):
@@ -34,6 +36,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     statement_timeout_s: int = 30
     max_call_seconds: int = 10_800
     issuer: str = "VN"
+    issuer_name: str | None = None
+    issuer_tax_no: str | None = None
+    fapiao_item: str | None = None
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -53,6 +58,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "VNUM_SCHEMA must be lower-case letters, digits and _ (at most 63)",
             ),
             (not self.issuer.isalnum(), "VNUM_ISSUER must be letters and digits"),
+            (not _is_line(self.issuer_name), f"VNUM_ISSUER_NAME must be {LINE}"),
+            (
+                self.issuer_tax_no is not None and not re.fullmatch(r"[0-9A-Z]{15,20}", self.issuer_tax_no),
+                "VNUM_ISSUER_TAX_NO must be 15 to 20 digits and capital letters",
+            ),
+            (not _is_line(self.fapiao_item), f"VNUM_FAPIAO_ITEM must be {LINE}"),
             (
                 self.log_level not in {"debug", "info", "warning", "error"},
                 "VNUM_LOG_LEVEL must be debug, info, warning or error",
@@ -66,6 +77,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def embedded(self) -> bool:
         return self.postgres_dsn is None
+
+
+def _is_line(text: str | None) -> bool:
+    """Whether nothing is said, or a text that can be printed."""
+    return text is None or (0 < len(text.strip()) <= MOST_LINE and text.isprintable())
 
 
 def _data_dir() -> Path:

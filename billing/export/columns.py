@@ -10,6 +10,7 @@ import msgspec
 from billing.export.cells import DETAIL_COLUMNS
 from billing.invoice import Detail, Invoice, Item
 from billing.money import total
+from billing.notes.note import Note, NoteKind
 from billing.periods import ZONE
 
 Look = Literal["text", "count", "exact", "cents", "date", "instant"]
@@ -74,6 +75,29 @@ SUMMARY: Final[tuple[Column[Invoice], ...]] = (
     _money("balance", "余额", lambda i: i.balance),
     _money("amount_due", "应付金额", lambda i: i.amount_due, "cents"),
     _money("carried_out", "结转下期", lambda i: i.carried_out),
+)
+
+_KINDS: Final[dict[NoteKind, str]] = {"credit": "credit 贷项", "debit": "debit 借项"}
+
+
+def _of_note(name: str, chinese: str, value: Callable[[Note], Value], look: Look = "exact") -> Column[Note]:
+    return Column(name=name, chinese=chinese, look=look, width=16, value=value, added=True)
+
+
+NOTES: Final[tuple[Column[Note], ...]] = (
+    Column(name="number", chinese="通知单号", look="text", width=24, value=lambda n: n.number),
+    Column(
+        name="issued_at", chinese="开具 Asia/Shanghai", look="instant", width=22, value=lambda n: in_zone(n.issued_at)
+    ),
+    Column(name="invoice_number", chinese="更正账单号", look="text", width=18, value=lambda n: n.invoice_number),
+    Column(name="merchant_id", chinese="商户编号", look="text", width=18, value=lambda n: n.merchant_id),
+    Column(name="kind", chinese="类型", look="text", width=14, value=lambda n: _KINDS[n.kind]),
+    Column(name="reason", chinese="原因", look="text", width=40, value=lambda n: n.reason),
+    Column(name="author", chinese="开具人", look="text", width=20, value=lambda n: n.author),
+    _of_note("total_exact", "差额合计", lambda n: n.total_exact),
+    _of_note("tax_exact", "外加税额", lambda n: n.tax_exact),
+    _of_note("amount_due", "应付金额", lambda n: n.amount_due, "cents"),
+    _of_note("carried_out", "结转下期", lambda n: n.carried_out),
 )
 
 _DETAILS: Final[dict[str, tuple[str, Look, int, Callable[[Detail], Value]]]] = {

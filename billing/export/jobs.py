@@ -5,14 +5,17 @@ from typing import TypeAlias
 
 import msgspec
 
+from billing.export.note_text import NotePaper
 from billing.export.statement_text import Statement
+
+Paper: TypeAlias = Statement | NotePaper
 
 
 class Typeset(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Make a PDF of these statements. `made_at` is noted in it."""
+    """Make a PDF of these papers. `made_at` is noted in it."""
 
     out: str
-    statements: list[Statement]
+    papers: list[Paper]
     made_at: datetime
 
 

@@ -4,35 +4,35 @@ Typesetting takes time and memory that grow faster than the pages: statements ar
 process of its own, and the parts put together at the end.
 """
 
-import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from billing.details import Selection
-from billing.errors import StatementFailed
-from billing.export.jobs import Bind, Job, Typeset
+from billing.export.issuer import NOBODY, Issuer
+from billing.export.jobs import Bind, Typeset
 from billing.export.reading import Progress, read
 from billing.export.scratch import scratch
 from billing.export.statement_text import Statement, statement_of
+from billing.export.typesetter import carry_out
 from billing.queries import Pool
 
 PART_STATEMENTS: Final = 50
 _PART_ROWS: Final = 2000
-_SAID_CHARS: Final = 300
 
 
 async def export_statement(
-    pool: Pool, selection: Selection, *, progress: Progress | None = None, part_statements: int = PART_STATEMENTS
+    pool: Pool,
+    selection: Selection,
+    *,
+    issuer: Issuer = NOBODY,
+    progress: Progress | None = None,
+    part_statements: int = PART_STATEMENTS,
 ) -> AsyncGenerator[bytes, None]:
-    """The file in pieces of 256 KiB; of a month without invoices, a page that says so.
+    """The file in pieces of 256 KiB; of a month without invoices, a page that says so. Invoices as they were closed:
+    notes change none of it.
 
     Raises as `stream_billed`, and StatementFailed; before the first piece.
     """
@@ -40,7 +40,7 @@ async def export_statement(
         parts = _Parts(place.folder, part_statements)
         async with aclosing(read(pool, selection, progress, by="binding")) as invoices:
             async for billed in invoices:
-                await parts.add(await statement_of(billed), billed.invoice.closed_at)
+                await parts.add(await statement_of(billed, issuer), billed.invoice.closed_at)
         whole = await parts.bound()
         async with aclosing(place.pieces(whole)) as pieces:
             async for piece in pieces:
@@ -71,33 +71,11 @@ class _Parts:
         if len(self._made) == 1:
             return Path(self._made[0])
         whole = self._folder / "statements.pdf"
-        await _carry_out(Bind(out=str(whole), parts=self._made))
+        await carry_out(Bind(out=str(whole), parts=self._made))
         return whole
 
     async def _typeset(self) -> None:
         out = str(self._folder / f"part-{len(self._made)}.pdf")
-        await _carry_out(Typeset(out=out, statements=self._waiting, made_at=self._made_at))
+        await carry_out(Typeset(out=out, papers=[*self._waiting], made_at=self._made_at))
         self._made.append(out)
         self._waiting = []
-
-
-async def _carry_out(job: Job) -> None:
-    """Raises StatementFailed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "billing.export.typesetting",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    try:
-        _, said = await process.communicate(msgspec.json.encode(job))
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        last = said.decode(errors="replace").strip().rpartition("\n")[2][:_SAID_CHARS]
-        raise StatementFailed(f"the typesetter ended with {process.returncode}: {last}")

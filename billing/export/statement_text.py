@@ -1,33 +1,32 @@
-"""What a statement of account says, as text: the input of statement.typ."""
+"""What a statement of account says, as text: the input of papers.typ."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import date, timedelta
 from typing import Final
 
 import msgspec
 
 from billing.details import Billed
 from billing.export.capitals import in_capitals
-from billing.invoice import RENTAL_KINDS, Detail, Invoice, Kind, Line
-from billing.money import EXACT, ZERO, plain, total, two_places
+from billing.export.figures import Text, cents, exact, minute, second, tax_rows
+from billing.export.issuer import NOBODY, Issuer
+from billing.invoice import RENTAL_KINDS, Detail, Kind, Line
+from billing.money import EXACT, ZERO, total
 from billing.periods import ZONE
-from billing.tax import Split, TaxShare, split
 
 MOST_ADJUSTMENTS: Final = 300
 """So many late calls are listed; the other formats have all of them."""
 
 _ONE: Final = timedelta(days=1)
 
-Text = dict[str, str | None]
 
-
-class Statement(msgspec.Struct, frozen=True, kw_only=True):
+class Statement(msgspec.Struct, frozen=True, kw_only=True, tag="statement"):
     """One invoice. Numbers in groups of three, money exact, instants by Asia/Shanghai."""
 
     number: str
     issuer: str
+    issuer_tax_no: str | None
     period: str
     interval: str
     closed_at: str
@@ -77,14 +76,14 @@ class _Day:
         return {
             "date": name,
             "rental_days": f"{self.rental_days:,}",
-            "rental_cost": _exact(self.rental_cost),
+            "rental_cost": exact(self.rental_cost),
             "calls": f"{self.calls:,}",
             "minutes": f"{self.minutes:,}",
-            "call_cost": _exact(self.call_cost),
+            "call_cost": exact(self.call_cost),
         }
 
 
-async def statement_of(billed: Billed, most_adjustments: int = MOST_ADJUSTMENTS) -> Statement:
+async def statement_of(billed: Billed, issuer: Issuer = NOBODY, most_adjustments: int = MOST_ADJUSTMENTS) -> Statement:
     """Reads the invoice's rows by binding, to their end. Raises InvoiceInconsistent."""
     days, late = await _read(billed.details, most_adjustments)
     invoice = billed.invoice
@@ -93,27 +92,28 @@ async def statement_of(billed: Billed, most_adjustments: int = MOST_ADJUSTMENTS)
         everything.add(day)
     return Statement(
         number=invoice.number,
-        issuer=invoice.serial.issuer,
+        issuer=issuer.beside(invoice.serial.issuer),
+        issuer_tax_no=issuer.tax_no,
         period=str(invoice.period),
-        interval=f"{_minute(invoice.period.starts_at)} – {_minute(invoice.period.ends_at)}",
-        closed_at=f"{invoice.closed_at.astimezone(ZONE):%Y-%m-%d %H:%M:%S}",
+        interval=f"{minute(invoice.period.starts_at)} – {minute(invoice.period.ends_at)}",
+        closed_at=second(invoice.closed_at),
         merchant_id=invoice.buyer.merchant_id,
         title=invoice.buyer.invoice_title or "—",
         tax_no=invoice.buyer.tax_no or "—",
         lines=[_line(line) for line in invoice.lines],
-        lines_total=_exact(total(line.amount for line in invoice.lines)),
+        lines_total=exact(total(line.amount for line in invoice.lines)),
         adjustments=[_late(detail) for detail in late],
         adjustments_count=f"{invoice.late_count:,}",
         adjustments_left_out=f"{invoice.late_count - len(late):,}",
-        adjustments_total=_exact(invoice.late_total),
-        taxes=_taxes(invoice),
-        total_exact=_exact(invoice.total_exact),
-        tax_exact=_exact(invoice.tax_exact),
-        carried_in=_exact(invoice.carried_in),
-        balance=_exact(invoice.balance),
-        amount_due=_cents(invoice.amount_due),
+        adjustments_total=exact(invoice.late_total),
+        taxes=tax_rows(invoice.taxes, invoice.carried_in),
+        total_exact=exact(invoice.total_exact),
+        tax_exact=exact(invoice.tax_exact),
+        carried_in=exact(invoice.carried_in),
+        balance=exact(invoice.balance),
+        amount_due=cents(invoice.amount_due),
         in_capitals=in_capitals(invoice.amount_due),
-        carried_out=_exact(invoice.carried_out),
+        carried_out=exact(invoice.carried_out),
         days=[days[day].text(day.isoformat()) for day in sorted(days)],
         all=everything.text(""),
     )
@@ -144,12 +144,12 @@ def _line(line: Line) -> Text:
         "kind": line.kind.value,
         "tariff": line.tariff_id,
         "version": str(line.tariff_version),
-        "rate": _exact(line.rate),
-        "interval": f"{_minute(line.starts_at)} – {_minute(line.ends_at)}",
+        "rate": exact(line.rate),
+        "interval": f"{minute(line.starts_at)} – {minute(line.ends_at)}",
         "count": f"{line.count:,}",
         "quantity": f"{line.quantity:,}",
         "unit": unit,
-        "amount": _exact(line.amount),
+        "amount": exact(line.amount),
     }
 
 
@@ -160,40 +160,5 @@ def _late(detail: Detail) -> Text:
         "order_id": detail.order_id,
         "call_id": detail.call_id,
         "minutes": str(detail.bill_duration),
-        "cost": _exact(detail.cost),
+        "cost": exact(detail.cost),
     }
-
-
-def _taxes(invoice: Invoice) -> list[Text]:
-    parts = split(invoice.taxes, invoice.carried_in)
-    return [_tax(share, part) for share, part in zip(invoice.taxes, parts, strict=True)]
-
-
-def _tax(share: TaxShare, part: Split) -> Text:
-    return {
-        "mode": share.tax.mode,
-        "rate": percent(share.tax.rate),
-        "base": _exact(share.base),
-        "added": _exact(share.added),
-        "gross": _cents(part.gross),
-        "net": _cents(part.net),
-        "tax": _cents(part.tax_amount),
-    }
-
-
-def percent(rate: Decimal) -> str:
-    """0.06 as 6%."""
-    return f"{plain(EXACT.multiply(rate, Decimal(100)))}%"
-
-
-def _exact(amount: Decimal) -> str:
-    """All its digits, in groups of three: 1,234.00018."""
-    return f"{Decimal(plain(amount)):,f}"
-
-
-def _cents(amount: Decimal) -> str:
-    return f"{Decimal(two_places(amount)):,f}"
-
-
-def _minute(instant: datetime) -> str:
-    return f"{instant.astimezone(ZONE):%Y-%m-%d %H:%M}"

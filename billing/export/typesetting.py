@@ -1,11 +1,10 @@
-"""Typesets statements, in a process of its own: `python -m billing.export.typesetting`, with a job on standard input.
+"""Typesets statements and notes in a process of its own: `python -m billing.export.typesetting`, a job on its input.
 
 The typesetter keeps what it has laid out, some hundreds of MB; the memory goes with the process. A server that
 typesets is neither blocked nor grown by it.
 """
 
 import sys
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,8 @@ from billing.export.jobs import Bind, Job, Typeset
 STANDARD: Final = "a-2b"
 """PDF/A-2b: to be kept for years, looks the same everywhere."""
 
+TEMPLATE: Final = Path(__file__).with_name("papers.typ")
+
 
 def carry_out(job: Job) -> None:
     """Raises typst.TypstError, OSError."""
@@ -32,17 +33,16 @@ def carry_out(job: Job) -> None:
 def _typeset(job: Typeset) -> None:
     font = pylopdf_fonts_zh_cn.sans_path()
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(font.parent)])
-    texts = msgspec.json.encode(_drawable(msgspec.to_builtins(job.statements), drawn_by(font))).decode()
-    with as_file(files("billing.export") / "statement.typ") as template:
-        compiler = typst.Compiler(input=str(template), font_paths=fonts, ignore_system_fonts=True)
-        _, warnings = compiler.compile_with_warnings(
-            output=job.out,
-            format="pdf",
-            sys_inputs={"statements": texts},
-            pdf_standards=STANDARD,
-            timestamp=job.made_at,
-            pdf_tags=False,
-        )
+    texts = msgspec.json.encode(_drawable(msgspec.to_builtins(job.papers), drawn_by(font))).decode()
+    compiler = typst.Compiler(input=str(TEMPLATE), font_paths=fonts, ignore_system_fonts=True)
+    _, warnings = compiler.compile_with_warnings(
+        output=job.out,
+        format="pdf",
+        sys_inputs={"papers": texts},
+        pdf_standards=STANDARD,
+        timestamp=job.made_at.replace(microsecond=0),  # refused with a part of a second
+        pdf_tags=False,
+    )
     assert not warnings, warnings[0].message  # a font that is not found is a mere warning
 
 

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from billing.export.cells import harmless
-from billing.export.columns import DETAILS, FORMATS, SUMMARY, Column, Look, Value, created_at
+from billing.export.columns import DETAILS, FORMATS, NOTES, SUMMARY, Column, Look, Value, created_at
 from billing.invoice import Detail, Invoice
 from billing.money import ZERO, total
+from billing.notes.note import Note
 
 ROWS_A_SHEET: Final = 1_000_000
 """A sheet holds 1,048,576 rows."""
@@ -30,7 +31,10 @@ _SAFE: Final = {
 
 
 class Workbook:
-    """The sheets "Summary", then "Details 1", "Details 2"... It blocks: to be used off the event loop."""
+    """The sheets "Summary", then "Notes" if there are any, which are added first, then "Details 1", "Details 2"...
+
+    It blocks: to be used off the event loop.
+    """
 
     def __init__(self, path: Path, rows_a_sheet: int = ROWS_A_SHEET) -> None:
         self._book = xlsxwriter.Workbook(str(path), {**_SAFE, "tmpdir": str(path.parent)})
@@ -42,38 +46,34 @@ class Workbook:
         }
         self._header = self._book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bg_color": "#E8EEF4"})
         self._rows_a_sheet = rows_a_sheet
-        self._summary = self._sheet("Summary", SUMMARY)
-        self._sums = [ZERO] * len(SUMMARY)
-        self._invoices = 0
+        self._summary = self._summed("Summary", SUMMARY)
+        self._notes: _Summed[Note] | None = None
         self._details: Worksheet | None = None
         self._row = self._sheets = 0
 
-    def add(self, rows: Sequence[Invoice | Detail]) -> None:
-        """Rows in their order; invoices go on the first sheet."""
+    def add(self, rows: Sequence[Invoice | Note | Detail]) -> None:
+        """Rows in their order, each on its sheet."""
         for row in rows:
-            if isinstance(row, Invoice):
-                self._add_invoice(row)
-            else:
+            if isinstance(row, Detail):
                 self._add_detail(row)
+            elif isinstance(row, Note):
+                self._notes = self._notes or self._summed("Notes", NOTES)
+                self._notes.add(row)
+            else:
+                self._add_invoice(row)
 
     def close(self) -> None:
-        """Adds the total row, and makes the file of it."""
+        """Adds the rows of totals, and makes the file of it."""
         self._end_details()
-        for at, column in enumerate(SUMMARY):
-            if column.added:
-                self._write(self._summary, self._invoices + 1, at, self._sums[at], self._bold[column.look])
-        self._summary.write_string(self._invoices + 1, 0, "total 合计", self._bold["text"])
+        self._summary.end()
+        if self._notes:
+            self._notes.end()
         self._book.close()
 
     def _add_invoice(self, invoice: Invoice) -> None:
-        if not self._invoices:
+        if not self._summary.rows:
             self._book.set_properties({"title": f"{invoice.period}", "created": created_at(invoice.closed_at)})
-        self._invoices += 1
-        for at, column in enumerate(SUMMARY):
-            value = column.value(invoice)
-            self._write(self._summary, self._invoices, at, value, self._formats[column.look])
-            if column.added and isinstance(value, Decimal):
-                self._sums[at] = total([self._sums[at], value])
+        self._summary.add(invoice)
 
     def _add_detail(self, detail: Detail) -> None:
         if self._details is None or self._row == self._rows_a_sheet:
@@ -83,11 +83,14 @@ class Workbook:
             self._row = 0
         self._row += 1
         for at, column in enumerate(DETAILS):
-            self._write(self._details, self._row, at, column.value(detail), self._formats[column.look])
+            write(self._details, self._row, at, column.value(detail), self._formats[column.look])
 
     def _end_details(self) -> None:
         if self._details is not None:
             self._details.autofilter(0, 0, self._row, len(DETAILS) - 1)
+
+    def _summed(self, name: str, columns: Sequence[Column[T]]) -> "_Summed[T]":
+        return _Summed(self._sheet(name, columns), columns, self._formats, self._bold)
 
     def _sheet(self, name: str, columns: Sequence[Column[T]]) -> Worksheet:
         sheet = self._book.add_worksheet(name)
@@ -98,16 +101,46 @@ class Workbook:
             sheet.write_string(0, at, column.header, self._header)
         return sheet
 
-    @staticmethod
-    def _write(sheet: Worksheet, row: int, at: int, value: Value, look: Format) -> None:
-        if value is None:
-            return
-        if isinstance(value, str):
-            sheet.write_string(row, at, harmless_text(value), look)
-        elif isinstance(value, date | datetime):
-            sheet.write_datetime(row, at, value, look)
-        else:
-            sheet.write_number(row, at, value, look)
+
+class _Summed(Generic[T]):
+    """A sheet that ends with a row of totals."""
+
+    def __init__(
+        self, sheet: Worksheet, columns: Sequence[Column[T]], formats: dict[Look, Format], bold: dict[Look, Format]
+    ) -> None:
+        self.rows = 0
+        self._sheet = sheet
+        self._columns = columns
+        self._formats = formats
+        self._bold = bold
+        self._sums = [ZERO] * len(columns)
+
+    def add(self, row: T) -> None:
+        self.rows += 1
+        for at, column in enumerate(self._columns):
+            value = column.value(row)
+            write(self._sheet, self.rows, at, value, self._formats[column.look])
+            if column.added and isinstance(value, Decimal):
+                self._sums[at] = total([self._sums[at], value])
+
+    def end(self) -> None:
+        """The totals, and no row after them."""
+        for at, column in enumerate(self._columns):
+            if column.added:
+                write(self._sheet, self.rows + 1, at, self._sums[at], self._bold[column.look])
+        self._sheet.write_string(self.rows + 1, 0, "total 合计", self._bold["text"])
+
+
+def write(sheet: Worksheet, row: int, at: int, value: Value, look: Format) -> None:
+    """One cell; None leaves it empty."""
+    if value is None:
+        return
+    if isinstance(value, str):
+        sheet.write_string(row, at, harmless_text(value), look)
+    elif isinstance(value, date | datetime):
+        sheet.write_datetime(row, at, value, look)
+    else:
+        sheet.write_number(row, at, value, look)
 
 
 def harmless_text(text: str) -> str:

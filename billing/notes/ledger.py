@@ -9,7 +9,7 @@ from billing.invoice import Invoice, InvoiceNumber, Item, MerchantId
 from billing.invoices import read_tax
 from billing.money import plain, total
 from billing.notes.note import Cause, Note, NoteLine, NoteSerial, balance_of, make_note
-from billing.periods import Period, biz_date
+from billing.periods import Period, Span, biz_date
 from billing.queries import Connection, load_queries
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ async def list_notes(
     invoice_number: str | None = None,
     period: Period | None = None,
     merchant_ids: Sequence[str] | None = None,
+    issued: Span | None = None,
     after: Note | None = None,
     limit: int = MOST_LISTED,
 ) -> list[Note]:
@@ -135,6 +136,8 @@ async def list_notes(
         serial and serial.year,
         serial and serial.serial,
         min(limit, MOST_LISTED),
+        issued and issued.starts_at,
+        issued and issued.ends_at,
     )
     return await _with_lines(connection, rows)
 

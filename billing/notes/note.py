@@ -150,6 +150,21 @@ def balance_of(lines: Sequence[NoteLine]) -> Decimal:
     return total([*(line.amount for line in lines), *(line.added for line in lines)])
 
 
+def problems(note: Note) -> list[str]:
+    """Everything in a note that does not add up; empty for a sound one."""
+    expected = {
+        "total_exact": total(line.amount for line in note.lines),
+        "tax_exact": total(line.added for line in note.lines),
+        "amount_due": half_up(note.balance),
+        "carried_out": difference(note.balance, note.amount_due),
+    }
+    return [
+        f"{name} is {getattr(note, name)}, should be {value}"
+        for name, value in expected.items()
+        if getattr(note, name) != value
+    ]
+
+
 def make_note(serial: NoteSerial, invoice: Invoice, lines: Sequence[NoteLine], cause: Cause) -> Note:
     """A note out of its lines: summed, and rounded once (billing rule 6.7)."""
     balance = balance_of(lines)

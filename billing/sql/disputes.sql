@@ -15,9 +15,9 @@ SET outcome = $2::text, resolution = $3::text, resolved_by = $4::text, resolved_
 WHERE dispute_id = $1::bigint AND outcome IS NULL
 RETURNING *
 
--- name: exists
--- $1 dispute.
-SELECT EXISTS (SELECT 1 FROM disputes WHERE dispute_id = $1::bigint)
+-- name: merchant
+-- Whose call is disputed; no row: no such dispute. $1 dispute.
+SELECT merchant_id FROM disputes WHERE dispute_id = $1::bigint
 
 -- name: listing
 -- Oldest first. $1 merchants or null, $2 state or null, $3 the dispute after which to begin, $4 how many.

@@ -12,6 +12,10 @@ SELECT * FROM invoice_lines WHERE invoice_number = ANY ($1::text[]) ORDER BY inv
 -- What of them comes under each tax. $1 numbers.
 SELECT * FROM invoice_taxes WHERE invoice_number = ANY ($1::text[]) ORDER BY invoice_number, tax_mode, tax_rate
 
+-- name: buyers
+-- Who pays some invoices. $1 numbers.
+SELECT invoice_number, merchant_id, invoice_title, tax_no FROM invoices WHERE invoice_number = ANY ($1::text[])
+
 -- name: listing
 -- Invoices by period and merchant, merchants in byte order. $1 period or null, $2 merchants or null, $3 and $4 the period
 -- and merchant after which to begin, or null, $5 how many.

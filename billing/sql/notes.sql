@@ -42,12 +42,13 @@ SELECT * FROM note_lines WHERE note_number = ANY ($1::text[]) ORDER BY note_numb
 
 -- name: listing
 -- Notes in the order of their numbers. $1 invoice or null, $2 period of the invoice or null, $3 merchants or null, $4, $5
--- and $6 the issuer, year and serial after which to begin, or null, $7 how many.
+-- and $6 the issuer, year and serial after which to begin, or null, $7 how many, issued from $8 to before $9, or null.
 SELECT * FROM notes
 WHERE ($1::text IS NULL OR invoice_number = $1)
   AND ($2::date IS NULL OR period = $2)
   AND ($3::text[] IS NULL OR merchant_id = ANY ($3))
   AND ($4::text IS NULL OR (issuer, year, serial) > ($4, $5::integer, $6::bigint))
+  AND ($8::timestamptz IS NULL OR (issued_at >= $8 AND issued_at < $9::timestamptz))
 ORDER BY issuer, year, serial
 LIMIT $7::integer
 

@@ -7,6 +7,8 @@ import pytest
 
 from .conftest import CALLER, World, record
 
+NOTE = "VN-NOTE-2026-000001"
+
 
 async def a_call(world: World, call_id: str = "c1") -> None:
     """A charged call of merchant m1."""
@@ -49,13 +51,16 @@ async def test_a_dispute_from_its_opening_to_its_answer(world: World) -> None:
     assert reply.body == opened
     assert (await dispute(world, role="isv")).code == "dispute_open"
     world.advance(hours=1)
-    reply = await resolve(world, opened["dispute_id"], outcome="upheld", note_number="VN-CN-2026-000001")
+    for note in (NOTE, "x", "VN-2026-000001"):
+        reply = await resolve(world, opened["dispute_id"], outcome="upheld", note_number=note)
+        assert (reply.status, reply.code) == (404, "note_not_found")
+    assert (await listed(world))[0]["state"] == "open"
+    reply = await resolve(world, opened["dispute_id"], outcome="upheld")
     assert reply.body == opened | {
         "state": "upheld",
         "resolution": "the carrier has it",
         "resolved_by": world.keys["finance"].split("_")[1],
         "resolved_at": "2026-10-05T06:00:00Z",
-        "note_number": "VN-CN-2026-000001",
     }
     again = await resolve(world, opened["dispute_id"])
     assert (again.status, again.code) == (409, "dispute_resolved")
@@ -98,7 +103,12 @@ async def test_a_call_of_a_closed_month_can_be_disputed_and_is_billed(world: Wor
     before = (await world.get("/v1/invoices", role="finance")).body
     made = await dispute(world)
     assert made.status == 201
-    await resolve(world, made.body["dispute_id"], outcome="upheld")
+    (invoice,) = before["invoices"]
+    note = {"reason": "nobody rang", "lines": [{"call_id": "c1"}]}
+    credit = await world.post(f"/v1/invoices/{invoice['number']}/notes", note, role="finance")
+    assert credit.body["number"] == NOTE
+    answer = await resolve(world, made.body["dispute_id"], outcome="upheld", note_number=NOTE)
+    assert (answer.status, answer.body["note_number"]) == (200, NOTE)
     assert (await world.get("/v1/invoices", role="finance")).body == before
     export = "/v1/invoices/export?period=2026-10&format=csv"
     assert ",c1," in (await world.get(export, role="finance")).body
@@ -139,7 +149,7 @@ async def test_what_is_no_dispute(world: World, dispute_id: str) -> None:
         ({"note_number": "n\u0000"}, 400, "invalid_request"),
         ({"outcome": "upheld", "note_number": CALLER}, 400, "invalid_request"),
         ({"amount": "1"}, 400, "invalid_request"),
-        ({"note_number": "VN-CN-2026-000001"}, 422, "dispute_invalid"),
+        ({"note_number": NOTE}, 422, "dispute_invalid"),
     ],
 )
 async def test_an_answer_that_is_none(world: World, body: dict[str, Any], status: int, code: str) -> None:

@@ -72,6 +72,47 @@ async def test_a_call_is_credited(october: World) -> None:
     assert (again.status, again.code) == (409, "note_exceeds_invoice")
 
 
+async def test_a_note_as_a_file(october: World) -> None:
+    await issue(october, {"call_id": "c1"})
+    path = f"/v1/notes/{NOTE}/export"
+    reply = await october.get(f"{path}?format=json", role="finance")
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.headers["Content-Disposition"] == f'attachment; filename="note-{NOTE}.json"'
+    assert reply.body == (await october.get(f"/v1/notes/{NOTE}", role="finance")).body
+    reply = await october.get(f"{path}?format=pdf", role="admin")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/pdf")
+    assert reply.headers["Content-Disposition"] == f'attachment; filename="note-{NOTE}.pdf"'
+    own, foreign = [await october.key_of("finance", merchants=[name]) for name in ("m1", "m2")]
+    assert (await october.get(f"{path}?format=json", role=own)).status == 200
+    for wrong, role, status, code in (
+        (f"{path}?format=json", foreign, 404, "note_not_found"),
+        (f"{path}?format=pdf", foreign, 404, "note_not_found"),
+        ("/v1/notes/VN-NOTE-2026-000009/export?format=pdf", "finance", 404, "note_not_found"),
+        ("/v1/notes/%00/export?format=pdf", "finance", 404, "note_not_found"),
+        (path, "finance", 400, "invalid_request"),
+        (f"{path}?format=csv", "finance", 400, "invalid_request"),
+        (f"{path}?format=pdf&bom=true", "finance", 400, "invalid_request"),
+        (f"{path}?format=pdf", "merchant", 403, "forbidden"),
+    ):
+        reply = await october.get(wrong, role=role)
+        assert (reply.status, reply.code) == (status, code), (wrong, reply.body)
+
+
+async def test_the_files_of_a_month_have_its_notes(october: World) -> None:
+    await issue(october, {"call_id": "c1"})
+    for query, amounts in (("period=2026-10", ["0.04"]), ("period=2026-11", ["0.01", "-0.04"])):
+        if query.endswith("11"):
+            october.advance(days=30)
+            await october.post("/v1/invoices/close", {"period": "2026-11"}, role="finance")
+        listed = (await october.get(f"/v1/invoices/export?{query}&format=fapiao", role="finance")).body
+        assert [line.split(",")[9] for line in listed.splitlines()[1:]] == amounts, query
+    one = (await october.get(f"/v1/invoices/{ONE}/export?format=fapiao", role="finance")).body.splitlines()[1:]
+    assert [(line.split(",")[9], line.split(",")[-1]) for line in one] == [("0.04", ""), ("-0.04", NOTE)]
+    tied = await october.key_of("finance", merchants=["m2"])
+    listed = (await october.get("/v1/invoices/export?period=2026-11&format=fapiao", role=tied)).body
+    assert len(listed.splitlines()) == 1
+
+
 async def test_an_invoice_tells_its_notes_and_what_it_comes_to(october: World) -> None:
     binding = (await october.get("/v1/bindings?merchant_id=m1&order_id=o1")).body["bindings"][0]["binding_id"]
     await issue(october, {"binding_id": binding, "biz_date": "2026-10-06"})

@@ -47,6 +47,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/invoices/{invoice_id}/notes"): {"finance", "admin"},
     ("GET", "/v1/notes"): {"finance", "admin"},
     ("GET", "/v1/notes/{note_number}"): {"finance", "admin"},
+    ("GET", "/v1/notes/{note_number}/export"): {"finance", "admin"},
     ("POST", "/v1/tariffs"): {"finance", "admin"},
     ("GET", "/v1/tariffs"): {"finance", "admin"},
     ("POST", "/v1/merchants/{merchant_id}/tariffs"): PLATFORM | {"finance"},

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,8 @@ from billing.disputes import (
     resolve_dispute,
 )
 from billing.errors import BillingRefusal
+from billing.invoice import Item
+from billing.notes.issue import FreeLine
 
 OPEN, UPHELD, REJECTED = DisputeState.OPEN, DisputeState.UPHELD, DisputeState.REJECTED
 
@@ -25,6 +28,16 @@ async def opened(world: Any, call: str = "c1", merchant: str = "m", at: str = "2
         return await open_dispute(
             connection, merchant_id=merchant, call_id=call, reason="never answered", author="shop", now=world.at(at)
         )
+
+
+async def a_note(world: Any, merchant: str, month: str = "2026-10") -> str:
+    """The number of a credit note of a merchant that has a call in a month."""
+    await world.account(merchant, opened=f"{month}-01 00:00")
+    await world.call(merchant, f"{month}-05 10:00", f"{month}-05 10:01")
+    await world.close(month, merchant_id=merchant)
+    (invoice,) = [one for one in await world.invoices(month) if one.buyer.merchant_id == merchant]
+    line = FreeLine(item=Item.CALL, amount=Decimal("-0.01"), text="as agreed")
+    return str((await world.note(invoice.number, line)).number)
 
 
 async def resolved(world: Any, dispute: Dispute | int, outcome: DisputeState = UPHELD, **more: Any) -> Dispute:
@@ -58,9 +71,10 @@ async def test_a_dispute_is_opened_and_answered(world: Any) -> None:
         OPEN, "never answered", "shop", world.at("2026-10-05 10:00"),
     )  # fmt: skip
     assert (first.resolution, first.resolved_by, first.resolved_at, first.note_number) == (None, None, None, None)
-    answer = await resolved(world, first, note_number="VN-CN-2026-000001")
+    note = await a_note(world, "m")
+    answer = await resolved(world, first, note_number=note)
     assert (answer.state, answer.resolution, answer.resolved_by, answer.resolved_at, answer.note_number) == (
-        UPHELD, "the switch was wrong", "finance", world.at("2026-10-09 10:00"), "VN-CN-2026-000001",
+        UPHELD, "the switch was wrong", "finance", world.at("2026-10-09 10:00"), note,
     )  # fmt: skip
     assert (answer.reason, answer.author, answer.opened_at) == (first.reason, first.author, first.opened_at)
     assert await listed(world) == [answer]
@@ -80,13 +94,25 @@ async def test_a_call_has_one_open_dispute(world: Any) -> None:
     ("outcome", "note", "expected"),
     [
         (OPEN, None, "dispute_invalid"),
-        (REJECTED, "VN-CN-2026-000001", "dispute_invalid"),
+        (REJECTED, "VNUM-NOTE-2026-000001", "dispute_invalid"),
+        (UPHELD, "VNUM-NOTE-2026-000001", "note_not_found"),
+        (UPHELD, "", "note_not_found"),
     ],
 )
 async def test_what_is_no_answer(world: Any, outcome: DisputeState, note: str | None, expected: str) -> None:
     first = await opened(world)
     assert await code(resolved(world, first, outcome, note_number=note)) == expected
     assert (await listed(world))[0].state is OPEN
+
+
+async def test_the_note_is_one_of_the_same_merchant(world: Any) -> None:
+    other, own = await a_note(world, "m2"), await a_note(world, "m", "2026-09")
+    first = await opened(world)
+    assert await code(resolved(world, first, note_number=other)) == "note_not_found"
+    assert (await listed(world))[0].state is OPEN
+    assert (await resolved(world, first, note_number=own)).note_number == own
+    assert await code(resolved(world, 999, note_number=own)) == "dispute_not_found"
+    assert await code(resolved(world, first, note_number=own)) == "dispute_resolved"
 
 
 async def test_a_dispute_is_answered_once(world: Any) -> None:

@@ -155,6 +155,8 @@ async def _dump(endpoints: Endpoints, schema: str) -> str:
         (["usage", "--merchant", "shop", "--from", "today"], 2, "today"),
         (["invoice", "export", "--out", "x.csv"], 2, "either --period or --number"),
         (["invoice", "export", "--number", "VN-2026-000001", "--out", "x.csv"], 1, "VN-2026-000001"),
+        (["invoice", "export", "--number", "VN-1", "--note", "N", "--out", "x.csv"], 2, "or --note"),
+        (["invoice", "export", "--note", "VN-NOTE-1", "--out", "x.csv"], 2, "a note is written with --format pdf"),
         (["invoice", "export", "--number", "VN-1", "--format", "doc", "--out", "x.csv"], 2, "fapiao"),
         (
             ["invoice", "export", "--number", "VN-1", "--format", "pdf", "--bom", "--out", "x.csv"],

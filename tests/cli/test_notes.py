@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pypdfium2
 import pytest
 import uvloop
 
@@ -69,6 +70,35 @@ def test_notes_are_issued_and_listed(closed: Shell) -> None:
         words = ("VN-NOTE-", "VN-2020-000001", "-0.011", "0.471", "disputed")
         assert [listed.count(word) for word in words] == [2, 2, 1, 1, 2], listed
     assert "VN-NOTE" not in closed.good("invoice", "notes", "--period", "2020-02")
+
+
+def test_a_note_is_written_as_a_file(closed: Shell, tmp_path: Path) -> None:
+    said = closed.good("invoice", "note", "VN-2020-000001", *WHY, "--call", "c")
+    number = said.split(":")[0]
+    out = tmp_path / "note.file"
+    for form, begins in (("pdf", b"%PDF-1.7"), ("json", f'{{"number":"{number}","kind":"credit"'.encode())):
+        written = closed.good("invoice", "export", "--note", number, "--format", form, "--out", str(out))
+        assert f"{out} written" in written.replace("\n", "")
+        assert out.read_bytes().startswith(begins)
+    refused = closed.run("invoice", "export", "--note", "VN-NOTE-2020-000009", "--format", "pdf", "--out", str(out))
+    assert (refused.exit_code, "no note 'VN-NOTE-2020-000009'" in refused.output) == (1, True)
+    assert out.read_bytes().startswith(begins), "the file of before stays"
+    bill = tmp_path / "bill.csv"
+    item = {"VNUM_FAPIAO_ITEM": "号码租赁"}
+    closed.run("invoice", "export", "--number", "VN-2020-000001", "--format", "fapiao", "--out", str(bill), **item)
+    assert [line.split(",")[5] for line in bill.read_text().splitlines()[1:]] == ["号码租赁", "号码租赁"]
+
+
+def test_settings_name_who_issues(closed: Shell, tmp_path: Path) -> None:
+    number = closed.good("invoice", "note", "VN-2020-000001", *WHY, "--call", "c").split(":")[0]
+    us = {"VNUM_ISSUER_NAME": "杭州某某 Ltd", "VNUM_ISSUER_TAX_NO": "91330100MA2BBBBB2Y"}
+    out = tmp_path / "paper.pdf"
+    for chosen in (("--note", number), ("--number", "VN-2020-000001")):
+        result = closed.run("invoice", "export", *chosen, "--format", "pdf", "--out", str(out), **us)
+        assert result.exit_code == 0, result.output
+        text = pypdfium2.PdfDocument(out)[0].get_textpage().get_text_range()
+        assert "杭州某某 Ltd（VN）" in text
+        assert "91330100MA2BBBBB2Y" in text
 
 
 def test_a_month_is_rated_anew(closed: Shell, tmp_path: Path) -> None:

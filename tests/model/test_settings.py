@@ -28,6 +28,18 @@ def test_the_key_may_lie_elsewhere() -> None:
     assert read({"VNUM_MASTER_KEY_FILE": "/safe/key", "VNUM_DATA_DIR": "/data"}).key_file == Path("/safe/key")
 
 
+def test_who_issues_is_said_or_not() -> None:
+    settings = read({})
+    assert (settings.issuer_name, settings.issuer_tax_no, settings.fapiao_item) == (None, None, None)
+    said = {
+        "VNUM_ISSUER_NAME": "杭州某某 Ltd",
+        "VNUM_ISSUER_TAX_NO": "91330100MA2BBBBB2Y",
+        "VNUM_FAPIAO_ITEM": "通信费",
+    }
+    settings = read(said)
+    assert [settings.issuer_name, settings.issuer_tax_no, settings.fapiao_item] == list(said.values())
+
+
 def test_an_empty_variable_is_not_set() -> None:
     assert read({"VNUM_POSTGRES_DSN": "", "VNUM_PORT": ""}).port == 8080
 
@@ -52,6 +64,13 @@ def test_an_unknown_name_is_a_typing_error(name: str) -> None:
         ("VNUM_STATEMENT_TIMEOUT_S", "0"),
         ("VNUM_MAX_CALL_SECONDS", "86401"),
         ("VNUM_ISSUER", "V N"),
+        ("VNUM_ISSUER_NAME", " "),
+        ("VNUM_ISSUER_NAME", "x" * 101),
+        ("VNUM_ISSUER_NAME", "two\nlines"),
+        ("VNUM_ISSUER_TAX_NO", "91330100ma2bbbbb2y"),
+        ("VNUM_ISSUER_TAX_NO", "9133"),
+        ("VNUM_FAPIAO_ITEM", "\u202e"),
+        ("VNUM_FAPIAO_ITEM", "\t"),
         ("VNUM_LOG_LEVEL", "loud"),
     ],
 )

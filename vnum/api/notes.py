@@ -1,23 +1,26 @@
 """Notes: credit and debit on closed invoices, by hand or by rating a month anew."""
 
-from datetime import date, datetime
-from typing import Annotated
-from uuid import UUID
+from contextlib import aclosing
+from typing import Annotated, Final
 
 import msgspec
+from aiohttp import web
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import FINANCE
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint
+from vnum.api.files import send_file
 from vnum.api.idempotency import Once
 from vnum.api.invoices import Month, invoice_number
 from vnum.engine import Engine
-from vnum.finance import Note, NoteLine, NoteNotFound, Rerated, RerateReport, plain, two_places
+from vnum.finance import Note, NoteNotFound, Rerated, RerateReport, note_head, plain, two_places
 from vnum.model.refusals import Code, Refused
-from vnum.service.notes import PAGE, NewNoteLine, NewRerating, Words
+from vnum.service.notes import PAGE, NewNoteLine, NewRerating, NoteFormat, Words
 from vnum.service.orders import Name
 from vnum.store.database import Connection
+
+TYPES: Final = {NoteFormat.PDF: "application/pdf", NoteFormat.JSON: "application/json"}
 
 
 class NewNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,52 +39,12 @@ class NoteQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: Name | None = None
 
 
-class LineView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """amount = correct - charged, CNY without added tax; what a line has nothing to say of is left out."""
-
-    bill_item: int
-    kind: str
-    amount: str
-    tax_mode: str
-    tax_rate: str
-    charged: str | None = None
-    correct: str | None = None
-    text: str | None = None
-    call_id: str | None = None
-    order_id: str | None = None
-    binding_id: UUID | None = None
-    biz_date: date | None = None
-    tariff_id: str | None = None
-    tariff_version: int | None = None
-    rate: str | None = None
-    unit_s: int | None = None
-    charged_quantity: int | None = None
-    correct_quantity: int | None = None
-
-
-class NoteView(msgspec.Struct, frozen=True, kw_only=True):
-    """amount_due is below zero where the merchant gets it; carried_out goes to his next invoice."""
-
-    number: str
-    kind: str
-    source: str
-    invoice_number: str
-    merchant_id: str
-    period: str
-    issued_at: datetime
-    author: str
-    reason: str
-    tariff_id: str | None
-    total_exact: str
-    tax_exact: str
-    amount_due: str
-    carried_out: str
-    taxes: list[dict[str, str]]
-    lines: list[LineView]
+class NoteExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: NoteFormat
 
 
 class NoteList(msgspec.Struct, frozen=True, omit_defaults=True):
-    notes: list[NoteView]
+    notes: list[dict[str, object]]
     next: str | None = None
 
 
@@ -111,6 +74,7 @@ class Notes:
             Endpoint("GET", "/v1/invoices/{invoice_id}/notes", FINANCE, self.of_invoice),
             Endpoint("GET", "/v1/notes", FINANCE, self.list, NoteQuery),
             Endpoint("GET", "/v1/notes/{note_number}", FINANCE, self.get),
+            Endpoint("GET", "/v1/notes/{note_number}/export", FINANCE, self.export, NoteExport),
         ]
 
     async def issue(self, call: Call, new: NewNote) -> Answer:
@@ -133,7 +97,7 @@ class Notes:
     async def of_invoice(self, call: Call, asked: Nothing) -> Answer:
         """The notes of an invoice, in order of their numbers."""
         _, corrected = await self._notes.of_invoice(invoice_number(call), call.caller.merchants)
-        return json_answer(200, NoteList([view(note) for note in corrected.notes]))
+        return json_answer(200, NoteList([note_head(note) for note in corrected.notes]))
 
     async def list(self, call: Call, asked: NoteQuery) -> Answer:
         """Up to 1,000 at a time, in order of their numbers."""
@@ -141,63 +105,24 @@ class Notes:
             period=asked.period, merchant_id=asked.merchant_id, tie=call.caller.merchants, after=asked.after
         )
         more = found[-1].number if len(found) == PAGE else None
-        return json_answer(200, NoteList([view(note) for note in found], more))
+        return json_answer(200, NoteList([note_head(note) for note in found], more))
 
     async def get(self, call: Call, asked: Nothing) -> Answer:
         """One note with its lines, and the invoice that took its rest."""
+        return json_answer(200, await self._notes.told(await self._named(call)))
+
+    async def export(self, call: Call, asked: NoteExport) -> web.StreamResponse:
+        """One note as a file: pdf, to print, in the look of a statement; json, as it is answered."""
+        note = await self._named(call)
+        async with aclosing(self._notes.export(note, asked.format)) as pieces:
+            return await send_file(call, pieces, TYPES[asked.format], f"note-{note.number}.{asked.format}")
+
+    async def _named(self, call: Call) -> Note:
+        """Raises NoteNotFound."""
         number = call.named("note_number")
         if not storable(number):
             raise NoteNotFound("no note has such a number")
-        note = await self._notes.get(number, call.caller.merchants)
-        shown: dict[str, object] = msgspec.to_builtins(view(note))
-        return json_answer(200, {**shown, "carried_to": await self._notes.carried_to(note)})
-
-
-def view(note: Note) -> NoteView:
-    return NoteView(
-        number=note.number,
-        kind=note.kind,
-        source=note.source,
-        invoice_number=note.invoice_number,
-        merchant_id=note.merchant_id,
-        period=str(note.period),
-        issued_at=utc(note.issued_at),
-        author=note.author,
-        reason=note.reason,
-        tariff_id=note.tariff_id,
-        total_exact=plain(note.total_exact),
-        tax_exact=plain(note.tax_exact),
-        amount_due=two_places(note.amount_due),
-        carried_out=plain(note.carried_out),
-        taxes=[
-            {"mode": of.tax.mode, "rate": plain(of.tax.rate), "base": plain(of.base), "added": plain(of.added)}
-            for of in note.taxes
-        ],
-        lines=[_line(line) for line in note.lines],
-    )
-
-
-def _line(line: NoteLine) -> LineView:
-    return LineView(
-        bill_item=int(line.item),
-        kind=line.kind,
-        amount=plain(line.amount),
-        tax_mode=line.tax.mode,
-        tax_rate=plain(line.tax.rate),
-        charged=None if line.charged is None else plain(line.charged),
-        correct=None if line.correct is None else plain(line.correct),
-        text=line.text,
-        call_id=line.call_id,
-        order_id=line.order_id,
-        binding_id=line.binding_id,
-        biz_date=line.biz_date,
-        tariff_id=line.tariff_id,
-        tariff_version=line.tariff_version,
-        rate=None if line.rate is None else plain(line.rate),
-        unit_s=line.unit_s,
-        charged_quantity=line.charged_quantity,
-        correct_quantity=line.correct_quantity,
-    )
+        return await self._notes.get(number, call.caller.merchants)
 
 
 def rerate_view(report: RerateReport, found: list[Rerated]) -> RerateView:
@@ -235,7 +160,7 @@ def _author(call: Call, words: str | None) -> str:
 
 
 def _made(note: Note, *, kept: bool) -> Answer:
-    return json_answer(201, view(note), kept=kept)
+    return json_answer(201, note_head(note), kept=kept)
 
 
 async def _keep(once: Once | None, connection: Connection, note: Note) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from vnum.cli.session import command, console, engine, replacing
 from vnum.finance import RENTAL_KINDS, Kind, OneInvoice, Period, plain, two_places
 from vnum.service.invoices import Format
+from vnum.service.notes import NoteFormat
 
 DAYS = RENTAL_KINDS
 TALK = frozenset({Kind.CALL, Kind.FREE_MINUTES})
@@ -65,19 +66,28 @@ async def draft(period: str, merchant_id: str | None) -> None:
 @invoice.command()
 @click.option("--period", help="All invoices of a month.")
 @click.option("--number", help="One invoice.")
+@click.option("--note", "note_number", help="One credit or debit note, as pdf or json.")
 @click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.CSV.value)
 @click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark, by which spreadsheets know it is UTF-8.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
 @command
-async def export(period: str | None, number: str | None, form: str, bom: bool, out: Path) -> None:
-    """Write one invoice, or all of a month, to a file.
+async def export(
+    period: str | None, number: str | None, note_number: str | None, form: str, bom: bool, out: Path
+) -> None:
+    """Write one invoice, all of a month, or one note to a file.
 
-    csv and json have every charged day and call, xlsx a summary and the details, pdf a statement of account for each
-    invoice, fapiao what the issuer of the tax invoices needs.
+    csv and json have every charged day and call, xlsx a summary, the notes and the details, pdf a statement of account
+    for each invoice, fapiao what the issuer of the tax invoices needs.
     """
-    if (period is None) == (number is None):
-        raise click.UsageError("give either --period or --number")
+    if sum(chosen is not None for chosen in (period, number, note_number)) != 1:
+        raise click.UsageError("give either --period or --number, or --note")
+    if note_number is not None and (form not in list(NoteFormat) or bom):
+        raise click.UsageError("a note is written with --format pdf or --format json")
     async with engine() as opened:
+        if note_number is not None:
+            await _write(opened.notes.export(await opened.notes.get(note_number), NoteFormat(form)), out)
+            click.echo(f"{out} written")
+            return
         selection = OneInvoice(number=number) if number else await opened.invoices.of_period(period or "")
         with Progress(console=console) as progress:
             task = progress.add_task("invoices", total=None)

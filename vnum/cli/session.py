@@ -163,4 +163,7 @@ def parts(settings: Settings, endpoints: Endpoints) -> Parts:
         statement_timeout_s=settings.statement_timeout_s,
         policy=Policy(max_seconds=settings.max_call_seconds),
         issuer=settings.issuer,
+        issuer_name=settings.issuer_name,
+        issuer_tax_no=settings.issuer_tax_no,
+        fapiao_item=settings.fapiao_item,
     )

@@ -31,7 +31,11 @@ class Disputes:
     async def resolve(
         self, dispute_id: int, outcome: DisputeState, reason: str, *, author: str, note_number: str | None = None
     ) -> Dispute:
-        """Raises BillingRefusal (dispute_not_found, dispute_resolved, dispute_invalid), Refused (invalid_request)."""
+        """`note_number` is one of the merchant's notes.
+
+        Raises BillingRefusal (dispute_not_found, dispute_resolved, dispute_invalid, note_not_found), Refused
+        (invalid_request).
+        """
         _check(reason)
         _check(note_number or "", "note_number")
         now = await read(self._clock, self._database, 0)

@@ -11,6 +11,7 @@ from vnum.finance import (
     Draft,
     Invoice,
     InvoiceNotFound,
+    Issuer,
     OfPeriod,
     OneInvoice,
     Period,
@@ -58,9 +59,10 @@ WITH_BOM = (Format.CSV, Format.FAPIAO)
 
 
 class Invoices:
-    def __init__(self, database: Database, clock: Clock, issuer: str) -> None:
+    def __init__(self, database: Database, clock: Clock, series: str, issuer: Issuer) -> None:
         self._database = database
         self._clock = clock
+        self._series = series
         self._issuer = issuer
         self._closing = asyncio.Lock()
         self._exports = asyncio.Semaphore(EXPORTS)
@@ -81,7 +83,7 @@ class Invoices:
                 now=now,
                 merchant_id=merchant_id,
                 progress=progress,
-                issuer=self._issuer,
+                issuer=self._series,
             )
 
     async def drafts(
@@ -92,7 +94,7 @@ class Invoices:
         Raises Refused (overloaded, merchant_not_found), BillingRefusal: it reads as much as a close.
         """
         month = Period.parse(period)
-        async with self._one_of_few():
+        async with self.one_of_few():
             now = await peek(self._clock, self._database)
             merchants = within(tie, merchant_id)
             if merchant_id is not None and merchants and not await stored.has(self._database, merchant_id):
@@ -133,7 +135,7 @@ class Invoices:
         """
         if bom and form not in WITH_BOM:
             raise Refused(Code.INVALID_REQUEST, f"bom: only {' and '.join(WITH_BOM)} files may begin with one")
-        async with self._one_of_few():
+        async with self.one_of_few():
             pieces = self._pieces(selection, form, bom, progress)
             try:
                 async for piece in pieces:
@@ -142,7 +144,8 @@ class Invoices:
                 await pieces.aclose()
 
     @asynccontextmanager
-    async def _one_of_few(self) -> AsyncIterator[None]:
+    async def one_of_few(self) -> AsyncIterator[None]:
+        """The place of one export. Raises Refused (overloaded)."""
         if self._exports.locked():
             raise Refused(Code.OVERLOADED, f"{EXPORTS} exports run already; try again when one is done")
         async with self._exports:
@@ -157,10 +160,10 @@ class Invoices:
             case Format.XLSX:
                 return export_xlsx(self._database, selection, progress=progress)
             case Format.PDF:
-                return export_statement(self._database, selection, progress=progress)
+                return export_statement(self._database, selection, issuer=self._issuer, progress=progress)
             case Format.JSON:
                 return export_json(self._database, selection, progress=progress)
             case Format.FAPIAO:
-                return export_fapiao(self._database, selection, bom=bom, progress=progress)
+                return export_fapiao(self._database, selection, issuer=self._issuer, bom=bom, progress=progress)
             case _:
                 assert_never(form)

@@ -1,9 +1,11 @@
 """Credit and debit notes: put a closed invoice right by hand, rate a closed month anew, look at what was noted."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, assert_never
 from uuid import UUID
 
 import msgspec
@@ -16,6 +18,7 @@ from vnum.finance import (
     Correction,
     FreeLine,
     Invoice,
+    Issuer,
     Item,
     Note,
     NoteNotFound,
@@ -25,9 +28,11 @@ from vnum.finance import (
     Tax,
     carried_to,
     correct,
+    export_note,
     get_note,
     issue_note,
     list_notes,
+    note_head,
     rerate,
 )
 from vnum.model.phones import holds_phone
@@ -83,6 +88,13 @@ class NewNoteLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return FreeLine(item=self.bill_item, amount=self.amount, text=self.text or "", tax=self.tax)
 
 
+class NoteFormat(StrEnum):
+    """pdf = to print, in the look of a statement."""
+
+    PDF = "pdf"
+    JSON = "json"
+
+
 class NewRerating(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """merchant_id left out = all merchants; tariff_id left out = by what each of them is assigned to now."""
 
@@ -102,9 +114,10 @@ class Rerating(msgspec.Struct, frozen=True):
 
 
 class Notes:
-    def __init__(self, database: Database, clock: Clock, issuer: str, invoices: Invoices) -> None:
+    def __init__(self, database: Database, clock: Clock, series: str, issuer: Issuer, invoices: Invoices) -> None:
         self._database = database
         self._clock = clock
+        self._series = series
         self._issuer = issuer
         self._invoices = invoices
 
@@ -121,7 +134,7 @@ class Notes:
         corrections = [line.correction for line in lines]
         try:
             async with self._database.acquire() as connection, connection.transaction():
-                note = await issue_note(connection, number, corrections, cause, issuer=self._issuer)
+                note = await issue_note(connection, number, corrections, cause, issuer=self._series)
                 if also is not None:
                     await also(connection, note)
         except (*LOST, *ENDED) as trouble:
@@ -140,10 +153,26 @@ class Notes:
             raise NoteNotFound(f"no note {number!r}")
         return note
 
-    async def carried_to(self, note: Note) -> str | None:
-        """The invoice that took its rest, if one has."""
+    async def told(self, note: Note) -> dict[str, object]:
+        """All there is to say of a note, with the invoice that took its rest, if one has."""
         async with self._database.acquire() as connection:
-            return await carried_to(connection, note.number)
+            return {**note_head(note), "carried_to": await carried_to(connection, note.number)}
+
+    async def export(self, note: Note, form: NoteFormat) -> AsyncGenerator[bytes, None]:
+        """The file in pieces; it is whole only if this ends without an exception. Close it when left early.
+
+        Raises Refused (overloaded), BillingRefusal (invoice_inconsistent, statement_failed).
+        """
+        match form:
+            case NoteFormat.JSON:
+                yield msgspec.json.encode(await self.told(note))
+            case NoteFormat.PDF:
+                pages = export_note(self._database, note.number, issuer=self._issuer)
+                async with self._invoices.one_of_few(), aclosing(pages):
+                    async for piece in pages:
+                        yield piece
+            case _:
+                assert_never(form)
 
     async def page(
         self, *, period: str | None = None, merchant_id: str | None = None, tie: Tie = None, after: str | None = None
@@ -181,7 +210,7 @@ class Notes:
             Cause(reason=new.reason, author=author, issued_at=now, tariff_id=new.tariff_id),
             merchant_id=new.merchant_id,
             dry_run=new.dry_run,
-            issuer=self._issuer,
+            issuer=self._series,
             progress=progress,
             seen=keep,
         )

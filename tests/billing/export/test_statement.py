@@ -114,8 +114,8 @@ async def test_late_calls_keep_their_dates_and_are_capped(
         said = await statement_of(billed, most_adjustments=4)
     assert (len(said.adjustments), said.adjustments_left_out, said.adjustments_total) == (4, "3", "0.14")
 
-    async def capped(billed: Any) -> Any:
-        return await statement_of(billed, most_adjustments=4)
+    async def capped(billed: Any, issuer: Any) -> Any:
+        return await statement_of(billed, issuer, most_adjustments=4)
 
     monkeypatch.setattr(statement_module, "statement_of", capped)
     text = "".join(pages(await collect(export_statement(story.pool, one))))
