@@ -65,7 +65,9 @@ class NormalRecord(msgspec.Struct, frozen=True, gc=False):
     def content(self, extension: str | None) -> str:
         """Equal for records of equal content: times to the whole second, and the extension that the binding has where
         a record has none."""
-        times = msgspec.to_builtins((self.call_time, self.answer_time, self.release_time))  # a tenth of isoformat's time
+        times = msgspec.to_builtins(
+            (self.call_time, self.answer_time, self.release_time)
+        )  # a tenth of isoformat's time
         whole = ["" if text is None else f"{text[:_TO_THE_SECOND]}+00:00" for text in times]
         return "\0".join((self.host.host, self.extension or extension or "", self.caller, *whole))
 
