@@ -28,7 +28,7 @@ _TO_THE_SECOND = len("2026-10-31T23:59:59")
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One ended call, times with offset; no answer_time = not connected. release_dir 0 platform, 1 caller, 2 callee."""
 
     call_id: CallId
@@ -110,13 +110,13 @@ def _check_times(call: datetime, answer: datetime | None, release: datetime, now
         raise RecordProblem(Code.RELEASE_BEFORE_ANSWER, "release_time is before answer_time")
     if release < call and _whole(release) < _whole(call):
         raise RecordProblem(Code.RELEASE_BEFORE_ANSWER, "release_time is before call_time")
-    if max(call, release) > now + FUTURE:
+    if max(call, release) - now > FUTURE:
         raise RecordProblem(
             Code.TIME_IN_FUTURE, f"a time is more than 5 minutes ahead of {now:%FT%TZ}; is it local time?"
         )
     if answer is not None and answer < call and _whole(answer) < _whole(call) - SKEW:
         raise RecordProblem(Code.INVALID_REQUEST, "answer_time is before call_time; is one of them local time?")
-    if call < now - OLDEST:
+    if now - call > OLDEST:
         raise RecordProblem(Code.INVALID_REQUEST, "call_time is more than two years ago")
 
 
