@@ -20,11 +20,11 @@ SCHEMA = "snapshot"
 
 # One query a section; each row is one line of text. Partitions are left out: they come with the months.
 SECTIONS = {
-    "tables and views": """
-        SELECT format('%s %s%s', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, c.relname,
+    "tables, views and types": """
+        SELECT format('%s %s%s', CASE c.relkind WHEN 'v' THEN 'view' WHEN 'c' THEN 'type' ELSE 'table' END, c.relname,
                       CASE WHEN c.relkind = 'p' THEN ' partition by ' || pg_get_partkeydef(c.oid) ELSE '' END
                       || coalesce(' with ' || array_to_string(c.reloptions, ', '), ''))
-        FROM pg_class c WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v')
+        FROM pg_class c WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v', 'c')
           AND NOT c.relispartition
         ORDER BY 1""",
     "columns": """
@@ -37,7 +37,7 @@ SECTIONS = {
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
         LEFT JOIN pg_collation l ON l.oid = a.attcollation
-        WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+        WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v', 'c') AND NOT c.relispartition
         ORDER BY c.relname, a.attnum""",
     "constraints": """
         SELECT format('%s %s: %s', c.relname, n.conname, pg_get_constraintdef(n.oid))

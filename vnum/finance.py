@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from asyncpg import Pool
 
-from billing.calls import Rated, rate_call
+from billing.calls import CallRater, Rated, rate_call
 from billing.close import CloseReport, close
 from billing.daily import Charge, Chosen, DailyPage, daily_page
 from billing.daily_csv import daily_csv
@@ -63,6 +63,7 @@ __all__ = [
     "BindingCredit",
     "CalendarDay",
     "CallCredit",
+    "CallRater",
     "Cause",
     "Charge",
     "Chosen",

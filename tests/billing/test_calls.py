@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.calls import rate_call
+from billing.calls import CallRater, rate_call
+from billing.errors import TariffMissing
 from billing.prices import Increments, StartedDay
 from billing.prices.increments import seconds
 from billing.tariffs import TariffBook, TariffId, TariffVersion
@@ -75,3 +77,38 @@ def test_the_tariff_in_force_at_the_answer_prices_the_whole_call(answered: str, 
     answer = datetime.fromisoformat(answered).replace(tzinfo=UTC)
     version = TariffBook([later, TARIFF]).at(TARIFF.tariff_id, answer)
     assert rate_call(answer, answer + timedelta(minutes=10), version).cost == 10 * Decimal(rate)
+
+
+OTHER = TariffVersion(
+    tariff_id=TariffId("other"),
+    version=1,
+    effective_from=ANSWER,
+    rental=TARIFF.rental,
+    calls=Increments(minute=Decimal("0.03"), first_s=6, next_s=6, free_s=2, setup_fee=Decimal("0.01")),
+)
+DEARER = msgspec.structs.replace(
+    OTHER, version=2, effective_from=ANSWER + timedelta(hours=1), calls=Increments(minute=Decimal("0.05"))
+)
+BOOK = TariffBook([TARIFF, OTHER, DEARER])
+offsets = st.integers(0, 7_200_000).map(lambda milliseconds: timedelta(milliseconds=milliseconds))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["default", "other"]), offsets, st.none() | offsets), max_size=40))
+def test_calls_rated_together_cost_what_each_does_alone(calls: list[tuple[str, timedelta, timedelta | None]]) -> None:
+    rater = CallRater(BOOK)
+    for tariff, begun, talked in calls * 2:
+        at = ANSWER + begun
+        answered, released = (None, at) if talked is None else (at, at + talked)
+        alone = rate_call(answered, released, BOOK.at(TariffId(tariff), at))
+        assert rater.rate(TariffId(tariff), at, answered, released) == alone
+
+
+def test_calls_of_one_price_share_it() -> None:
+    rater = CallRater(BOOK)
+    first, second = (rater.rate(TARIFF.tariff_id, at, at, at + timedelta(seconds=61)) for at in (ANSWER, ANSWER))
+    assert first is second
+
+
+def test_a_call_before_the_tariff_has_no_price() -> None:
+    with pytest.raises(TariffMissing):
+        CallRater(BOOK).rate(OTHER.tariff_id, ANSWER - timedelta(seconds=1), None, ANSWER)

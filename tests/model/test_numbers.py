@@ -112,6 +112,7 @@ def test_refused_hosts(text: str, plan: Plan, says: str) -> None:
         ("0007", 4, "0007"),
         ("7", 1, "7"),
         (" ７５ 76 ", 4, "7576"),
+        ("７５７６", 4, "7576"),
         ("00", None, "00"),
     ],
 )
@@ -128,6 +129,8 @@ def test_extensions(text: str, digits: int | None, extension: str) -> None:
         ("75a6", None, "character 3 of the extension ('a')"),
         ("-576", None, "character 1"),
         ("٣", None, "character 1"),
+        ("²²²²", 4, "character 1"),
+        ("12345", 5, "5 digits"),
         ("7" * 65, None, "65 characters"),
     ],
 )

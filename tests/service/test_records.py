@@ -1,7 +1,7 @@
 """Call records: whose call it was, what it costs, and what becomes of those that can not be charged."""
 
 import asyncio
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,9 @@ import pytest
 from tests.engines import DAY, HOST, World, unknown_id
 from vnum.model.bindings import Binding
 from vnum.model.refusals import Code
+from vnum.service.call_record import normal
 from vnum.service.records import CallRecord, Reported, Status
+from vnum.service.tariffs import NewTariff
 
 SECOND = timedelta(seconds=1)
 SHANGHAI = timezone(timedelta(hours=8))
@@ -50,6 +52,8 @@ async def status(world: World, one: CallRecord) -> tuple[Status, Code | None]:
 
 
 RATED = (Status.RATED, None)
+STANDARD = (Decimal(0), Decimal("0.02"), 60, "default")
+"""Set-up fee, price of a unit, seconds of a unit, tariff."""
 
 
 async def charged(world: World) -> list[Any]:
@@ -303,6 +307,37 @@ async def test_one_batch_tells_of_each_in_order(world: World) -> None:
     assert [str(one.status) for one in reported] == ["rated", "rated", "conflict", "rejected", "duplicate", "duplicate"]
 
 
+async def test_each_call_of_a_batch_is_filed_with_its_own_price(world: World) -> None:
+    """Two merchants of two tariffs, calls of many lengths and some unanswered, mixed."""
+    dear = {"tariff_id": "dear", "effective_from": world.now + DAY, "rental": {"model": "started_day", "rate": "0.001"}}
+    calls = {"model": "increments", "minute": "0.06", "first_s": 6, "next_s": 6, "setup_fee": "0.5"}
+    await world.engine.tariffs.add(msgspec.convert(dear | {"calls": calls}, NewTariff, strict=False), "test")
+    world.pass_time(2 * DAY)
+    await world.merchant("n", tariff_id="dear")
+    bindings = [await world.bind("a"), await world.bind("b", 2, merchant="n")]
+    world.pass_time(timedelta(hours=2))
+    batch = [
+        record(
+            world,
+            bindings[n % 2],
+            call_id=f"c{n:03d}",
+            call_time=world.now - 400 * SECOND,
+            answer_time=world.now - n * SECOND if n % 7 else None,
+        )
+        for n in range(1, 301)
+    ]
+    await report(world, *reversed(batch))
+    rows = await charged(world)
+    assert len(rows) == 300
+    for n, row in enumerate(rows, start=1):
+        talked = n if n % 7 else 0
+        fee, rate, unit_s, tariff = (Decimal("0.5"), Decimal("0.006"), 6, "dear") if n % 2 else STANDARD
+        units = -(-talked // unit_s)
+        cost = (fee if talked else 0) + units * rate
+        assert (row["seconds"], row["units"], row["rate"], row["cost"]) == (talked, units, rate, cost)
+        assert (row["minutes"], row["unit_s"], row["tariff_id"]) == (-(-units * unit_s // 60), unit_s, tariff)
+
+
 async def test_a_call_reported_by_many_at_once_is_charged_once(world: World) -> None:
     binding = await lent(world)
     calls = [record(world, binding, call_id=f"c{n}") for n in range(20)]
@@ -403,3 +438,18 @@ async def test_a_call_dated_before_the_merchants_first_month_is_charged_with_it(
     world.pass_time(40 * DAY)
     report_of_november = await world.engine.invoices.close("2026-11", "new")
     assert report_of_november.total_exact == 30 * Decimal("0.00018") + filed["cost"]
+
+
+@pytest.mark.parametrize("fraction", [0, 1, 999_999])
+@pytest.mark.parametrize("zone", [UTC, SHANGHAI])
+async def test_the_content_of_a_record_is_the_text_whose_hash_is_stored(
+    world: World, fraction: int, zone: timezone
+) -> None:
+    """A call known for ever must be known again by every later release: so this text never changes."""
+    at = datetime(2026, 10, 31, 15, 59, 58, fraction, tzinfo=UTC).astimezone(zone)
+    one = record(world, None, call_time=at, answer_time=at + SECOND, release_time=at + 61 * SECOND)
+    read = normal(one, await world.engine.registry.get(HOST), 1, at + DAY)
+    times = "2026-10-31T15:59:58+00:00\0{}\x002026-10-31T16:00:59+00:00"
+    assert read.content("7") == f"{HOST}\x005\0+86{CALLER}\0" + times.format("2026-10-31T15:59:59+00:00")
+    unanswered = normal(msgspec.structs.replace(one, answer_time=None, extension=None), read.host, 1, at + DAY)
+    assert unanswered.content("7") == f"{HOST}\x007\0+86{CALLER}\0" + times.format("")

@@ -69,6 +69,12 @@ def test_equal_phones_have_equal_fingerprints_under_one_key_only() -> None:
     assert len(vault.fingerprint(PHONE)) == 16
 
 
+def test_fingerprints_are_those_that_are_stored() -> None:
+    for _ in range(2):
+        assert vault.fingerprint(PHONE).hex() == "ee84875af40b2d0950be899f282d4c80"
+        assert vault.fingerprint("").hex() == "31b6a0767c862d9dc07c5447a9f2dc1a"
+
+
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_a_holder_is_a_bigint_of_its_order(merchant: str, order: str) -> None:
     assert -(2**63) <= vault.holder(merchant, order) < 2**63

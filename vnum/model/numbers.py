@@ -89,6 +89,8 @@ def parse_host(text: str, plan: Plan) -> Host:
 
 def parse_extension(text: str, digits: int | None = None) -> Extension:
     """An extension of 1 to 4 digits, or of exactly `digits`, leading zeros kept; NumberError if none."""
+    if digits == len(text) <= MAX_EXTENSION_DIGITS and text.isascii() and text.isdigit():
+        return Extension(text)
     wanted = f"1 to {MAX_EXTENSION_DIGITS} digits" if digits is None else f"exactly {digits} digits"
     if len(text) > MAX_TEXT:
         raise NumberError("invalid_extension", f"an extension of {len(text)} characters: write {wanted}")

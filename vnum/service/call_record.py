@@ -23,10 +23,12 @@ FUTURE = timedelta(minutes=5)
 OLDEST = timedelta(days=731)
 """A call longer ago than that is a mistake in the date."""
 
+_TO_THE_SECOND = len("2026-10-31T23:59:59")
+
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One ended call, times with offset; no answer_time = not connected. release_dir 0 platform, 1 caller, 2 callee."""
 
     call_id: CallId
@@ -63,8 +65,10 @@ class NormalRecord(msgspec.Struct, frozen=True, gc=False):
     def content(self, extension: str | None) -> str:
         """Equal for records of equal content: times to the whole second, and the extension that the binding has where
         a record has none."""
-        times = (self.call_time, self.answer_time, self.release_time)
-        whole = ("" if instant is None else instant.replace(microsecond=0).isoformat() for instant in times)
+        times = msgspec.to_builtins(
+            (self.call_time, self.answer_time, self.release_time)
+        )  # a tenth of isoformat's time
+        whole = ["" if text is None else f"{text[:_TO_THE_SECOND]}+00:00" for text in times]
         return "\0".join((self.host.host, self.extension or extension or "", self.caller, *whole))
 
 
@@ -88,13 +92,12 @@ def normal(record: CallRecord, host: Host | None, cells: int, now: datetime) -> 
         raise RecordProblem(Code.INVALID_CALLER, str(error)) from error
     except NumberError as error:
         raise RecordProblem(Code.INVALID_NUMBER, f"extension: {error}") from error
-    times = (record.call_time, record.ring_time, record.answer_time, record.release_time)
     try:
-        call, ring, answer, release = (instant and instant.astimezone(UTC) for instant in times)
+        call, release = record.call_time.astimezone(UTC), record.release_time.astimezone(UTC)
+        ring = record.ring_time and record.ring_time.astimezone(UTC)
+        answer = record.answer_time and record.answer_time.astimezone(UTC)
     except OverflowError:
         raise RecordProblem(Code.INVALID_REQUEST, "a time lies outside of the calendar") from None
-    assert call is not None
-    assert release is not None
     _check_times(call, answer, release, now)
     ring = _ring(call, ring, release)
     call_cell = cell_of(cells, record.call_id)
@@ -103,21 +106,22 @@ def normal(record: CallRecord, host: Host | None, cells: int, now: datetime) -> 
 
 def _check_times(call: datetime, answer: datetime | None, release: datetime, now: datetime) -> None:
     """Raises RecordProblem. To the whole second: switches mix finer and coarser times in one record."""
-    call_s, answer_s, release_s = (instant and instant.replace(microsecond=0) for instant in (call, answer, release))
-    assert call_s is not None
-    assert release_s is not None
     if answer is not None and release < answer:
         raise RecordProblem(Code.RELEASE_BEFORE_ANSWER, "release_time is before answer_time")
-    if release_s < call_s:
+    if release < call and _whole(release) < _whole(call):
         raise RecordProblem(Code.RELEASE_BEFORE_ANSWER, "release_time is before call_time")
-    if max(call, release) > now + FUTURE:
+    if max(call, release) - now > FUTURE:
         raise RecordProblem(
             Code.TIME_IN_FUTURE, f"a time is more than 5 minutes ahead of {now:%FT%TZ}; is it local time?"
         )
-    if answer_s is not None and answer_s < call_s - SKEW:
+    if answer is not None and answer < call and _whole(answer) < _whole(call) - SKEW:
         raise RecordProblem(Code.INVALID_REQUEST, "answer_time is before call_time; is one of them local time?")
-    if call < now - OLDEST:
+    if now - call > OLDEST:
         raise RecordProblem(Code.INVALID_REQUEST, "call_time is more than two years ago")
+
+
+def _whole(instant: datetime) -> datetime:
+    return instant.replace(microsecond=0)
 
 
 def _ring(call: datetime, ring: datetime | None, release: datetime) -> datetime | None:

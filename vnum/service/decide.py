@@ -123,8 +123,8 @@ class Decider:
             review_id=ruling.review_id,
             state=ReviewState.ACCEPTED,
             status=Status.RATED,
-            minutes=filed.minutes,
-            cost=filed.cost,
+            minutes=filed.rated.minutes,
+            cost=filed.rated.cost,
         )
 
     def _record(self, review: Record) -> CallRecord:

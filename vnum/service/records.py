@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 from asyncpg import Record
 
-from vnum.finance import DEFAULT_TARIFF, BillingRefusal, Rated, TariffBook, TariffId, load_book, rate_call
+from vnum.finance import DEFAULT_TARIFF, BillingRefusal, CallRater, TariffId, load_book
 from vnum.model.bindings import MAX_LIFE
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.refusals import Code, Refused
@@ -23,6 +23,7 @@ from vnum.store.database import Database, is_data_error
 from vnum.vault import Vault
 
 ATTEMPTS = 4
+_SECOND = timedelta(seconds=1)
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -51,7 +52,6 @@ class Records:
         self._keeper = keeper
         self._clock = clock
         self._cells = cells
-        self._book = TariffBook(())
 
     async def report(self, records: Sequence[CallRecord]) -> list[Reported]:
         """One result a record, in order; what is not taken is kept for review. All is committed when this returns."""
@@ -74,9 +74,9 @@ class Records:
     async def take(self, records: Sequence[CallRecord]) -> list[Reported]:
         """As `report`, but what is not taken is left to the caller."""
         now = await peek(self._clock, self._database)
-        self._book = await load_book(self._database)
+        rater = CallRater(await load_book(self._database))
         hosts = {written: await self._registry.get(written) for written in {record.host for record in records}}
-        batch = _Batch(records)
+        batch = _Batch(records, rater)
         for n, record in enumerate(records):
             try:
                 batch.read[n] = normal(record, hosts[record.host], self._cells, now)
@@ -88,12 +88,12 @@ class Records:
     async def price(self, record: CallRecord) -> Filed:
         """What the record would be charged as now, were it the first of its call. Raises Refused."""
         now = await peek(self._clock, self._database)
-        self._book = await load_book(self._database)
+        rater = CallRater(await load_book(self._database))
         host = await self._registry.get(record.host)
         try:
             read = normal(record, host, self._cells, now)
             (known,) = await stored.resolve(self._database, [self._asked(read)])
-            return self._rate(read, known)
+            return self._rate(read, known, rater)
         except RecordProblem as problem:
             raise Refused(problem.code, problem.detail) from None
 
@@ -119,7 +119,7 @@ class Records:
                     batch.reject(n, _UNSTORABLE)
                 elif row.call_id in taken:
                     batch.done[n] = Reported(
-                        call_id=row.call_id, status=Status.RATED, minutes=row.minutes, cost=row.cost
+                        call_id=row.call_id, status=Status.RATED, minutes=row.rated.minutes, cost=row.rated.cost
                     )
                 else:
                     again.append(n)
@@ -160,12 +160,12 @@ class Records:
             )
             return None
         try:
-            return self._rate(read, known)
+            return self._rate(read, known, batch.rater)
         except RecordProblem as problem:
             batch.reject(n, problem)
             return None
 
-    def _rate(self, read: NormalRecord, known: Record) -> Filed:
+    def _rate(self, read: NormalRecord, known: Record, rater: CallRater) -> Filed:
         """Raises RecordProblem."""
         record = read.record
         if known["binding_id"] is None:
@@ -173,16 +173,15 @@ class Records:
         if known["host"] != read.host.host or read.extension not in (None, known["extension"]):
             raise RecordProblem(Code.BINDING_MISMATCH, "the binding has another host or extension than the record")
         try:
-            tariff = self._book.at(TariffId(known["tariff_id"] or DEFAULT_TARIFF), read.biz_at)
+            tariff_id = TariffId(known["tariff_id"] or DEFAULT_TARIFF)
+            rated = rater.rate(tariff_id, read.biz_at, read.answer_time, read.release_time)
         except BillingRefusal as refusal:
             raise RecordProblem(Code.TARIFF_NOT_FOUND, refusal.message) from refusal
-        rated: Rated = rate_call(read.answer_time, read.release_time, tariff)
         return Filed(
             read.call_cell,
             record.call_id,
             self._vault.fingerprint(read.content(known["extension"])),
             read.host.cell,
-            read.biz_at,
             read.host.host,
             read.extension or known["extension"],
             known["binding_id"],
@@ -196,37 +195,25 @@ class Records:
             read.release_time,
             record.release_dir,
             record.release_cause,
-            rated.seconds,
-            rated.minutes,
-            rated.units,
-            rated.unit_s,
-            rated.rate,
-            rated.setup_fee,
-            rated.cost,
-            rated.tariff_id,
-            rated.tariff_version,
+            rated,
         )
 
     def _asked(self, read: NormalRecord) -> Asked:
         record = read.record
-        cell = read.host.cell if record.binding_id is None else cell_in(record.binding_id)
-        return Asked(
-            read.call_cell,
-            record.call_id,
-            cell,
-            read.host.host,
-            read.extension,
-            record.binding_id,
-            read.call_time,
-            new_id(0, read.call_time - MAX_LIFE - timedelta(seconds=1), bytes(RANDOM_BYTES)),
-            new_id(0, read.call_time + timedelta(seconds=1), bytes(RANDOM_BYTES)),
-            read.biz_at,
-        )
+        named, host = record.binding_id, read.host
+        key = (read.call_cell, record.call_id)
+        if named is not None:  # found by its id alone
+            return Asked(*key, cell_in(named), host.host, read.extension, named, None, None, None, read.biz_at)
+        from_id = new_id(0, read.call_time - MAX_LIFE - _SECOND, bytes(RANDOM_BYTES))
+        to_id = new_id(0, read.call_time + _SECOND, bytes(RANDOM_BYTES))
+        at = read.call_time
+        return Asked(*key, host.cell, host.host, read.extension, None, at, from_id, to_id, read.biz_at)
 
 
 class _Batch:
-    def __init__(self, records: Sequence[CallRecord]) -> None:
+    def __init__(self, records: Sequence[CallRecord], rater: CallRater) -> None:
         self.records = records
+        self.rater = rater
         self.read: dict[int, NormalRecord] = {}
         self.done: dict[int, Reported] = {}
 

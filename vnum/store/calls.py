@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
+from msgspec.structs import astuple
 
+from vnum.finance import Rated
 from vnum.model.ids import cell_in
 from vnum.store.database import Connection, Database
 from vnum.store.queries import queries
@@ -17,13 +18,12 @@ SQL = queries("calls")
 
 
 class Filed(msgspec.Struct, frozen=True, gc=False):
-    """One rated record; fields in the order of the statement's arrays."""
+    """One rated record; fields in the order of the type call_filed. `rated` is shared with calls of the same price."""
 
     call_cell: int
     call_id: str
     content: bytes
     cell: int
-    biz_at: datetime
     host: str
     extension: str | None
     binding_id: UUID
@@ -37,19 +37,16 @@ class Filed(msgspec.Struct, frozen=True, gc=False):
     release_time: datetime
     release_dir: int | None
     release_cause: int | None
-    seconds: int
-    minutes: int
-    units: int
-    unit_s: int
-    rate: Decimal
-    setup_fee: Decimal
-    cost: Decimal
-    tariff_id: str
-    tariff_version: int
+    rated: Rated
+
+    @property
+    def biz_at(self) -> datetime:
+        """Dates the call: the answer, or the dial when nobody answered."""
+        return self.answer_time or self.call_time
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """What names a record's binding."""
+    """What names a record's binding; fields in the order of the type call_asked."""
 
     call_cell: int
     call_id: str
@@ -57,14 +54,10 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     host: str
     extension: str | None
     binding_id: UUID | None
-    call_time: datetime
-    from_id: UUID
-    to_id: UUID
+    call_time: datetime | None
+    from_id: UUID | None
+    to_id: UUID | None
     biz_at: datetime
-
-
-def _columns(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
-    return [list(column) for column in zip(*map(msgspec.structs.astuple, rows), strict=True)]
 
 
 async def route(
@@ -103,13 +96,16 @@ async def lock_out(database: Database, cell: int, host: str, caller_hash: bytes,
 
 async def resolve(database: Database, asked: Sequence[Asked]) -> list[Record]:
     """One record a call, in order: its binding, if any, and what is known of the call."""
-    records = await database.fetch(SQL["resolve_records"], *_columns(asked))
+    records = await database.fetch(SQL["resolve_records"], list(map(astuple, asked)))
     return sorted(records, key=lambda record: record["n"])
 
 
 async def file(database: Database, rows: Sequence[Filed], key_id: int) -> set[str]:
     """The call ids that were taken; the others had a record already."""
-    records = await database.fetch(SQL["file_records"], *_columns(rows), key_id)
+    prices = {id(row.rated): row.rated for row in rows}
+    place = {price: n for n, price in enumerate(prices, start=1)}
+    items = [(*astuple(row)[:-1], place[id(row.rated)]) for row in rows]
+    records = await database.fetch(SQL["file_records"], items, list(map(astuple, prices.values())), key_id)
     return {record["call_id"] for record in records}
 
 

@@ -48,13 +48,12 @@ ON CONFLICT (cell, host, caller_hash) DO UPDATE SET until = greatest(l.until, ex
 -- The binding of each record: the one it names, else the one that route stored for the call, else
 -- the one that held the slot when the caller dialled (in that second: call times are whole ones). And what is
 -- known of the call already.
--- $1 call cells, $2 call ids, $3 host cells, $4 hosts, $5 extensions, $6 binding ids, $7 call times,
--- $8 the lowest id that a binding alive at call time may have, $9 the first id after it, $10 the instants by which the
--- calls are priced. tariff_id null = the default.
+-- $1 rows: call_cell, call_id; the host's cell; host, extension, binding_id; call_time, from_id (the lowest id that a
+-- binding alive then may have) and to_id (the first id after it), which only a record without a binding needs; biz_at,
+-- by which the call is priced. tariff_id null = the default.
 SELECT i.n, k.content AS known_content, k.minutes AS known_minutes, k.cost AS known_cost,
        b.binding_id, b.merchant_id, b.order_id, b.host, b.extension, a.tariff_id
-FROM unnest($1::smallint[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[],
-            $8::uuid[], $9::uuid[], $10::timestamptz[])
+FROM unnest($1::call_asked[])
      WITH ORDINALITY AS i (call_cell, call_id, cell, host, extension, binding_id, call_time, from_id, to_id, biz_at, n)
 LEFT JOIN LATERAL (
     SELECT * FROM call_keys k WHERE k.cell = i.call_cell AND k.call_id = i.call_id LIMIT 1
@@ -80,15 +79,13 @@ LEFT JOIN LATERAL (
 -- Takes rated records: the call key decides (a call is charged once), and only what it gave back is
 -- filed. late is judged here, so that a close and a record never miss each other; a call dated before the merchant's
 -- first month (a slow clock) is late too, since that month is never closed for him.
+-- $1 rows; $2 prices, each once, which rows name by their place from 1 on; $3 key id.
 WITH item AS MATERIALIZED (
-    SELECT * FROM unnest(
-        $1::smallint[], $2::text[], $3::bytea[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[],
-        $8::uuid[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::timestamptz[], $14::timestamptz[],
-        $15::timestamptz[], $16::timestamptz[], $17::smallint[], $18::smallint[], $19::int[], $20::int[],
-        $21::int[], $22::int[], $23::numeric[], $24::numeric[], $25::numeric[], $26::text[], $27::int[])
-    AS i (call_cell, call_id, content, cell, biz_at, host, extension, binding_id, merchant_id, order_id,
-          caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir, release_cause,
-          seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version)
+    SELECT *, coalesce(i.answer_time, i.call_time) AS biz_at
+    FROM unnest($1::call_filed[]) AS i
+    JOIN unnest($2::call_rated[]) WITH ORDINALITY AS p (
+        seconds, billed_s, charged_s, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version, price)
+    USING (price)
 ), taken AS (
     INSERT INTO call_keys AS k (cell, call_id, binding_id, content, minutes, cost, biz_at)
     SELECT call_cell, call_id, binding_id, content, minutes, cost, biz_at FROM item ORDER BY call_cell, call_id
@@ -102,7 +99,7 @@ WITH item AS MATERIALIZED (
                        caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir,
                        release_cause, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id,
                        tariff_version, late)
-    SELECT cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, $28,
+    SELECT cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, $3,
            caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir,
            release_cause, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version,
            (SELECT p.ends_at FROM periods p
