@@ -45,7 +45,7 @@ class Rental(click.ParamType[tuple[UUID, date | None]]):
 @click.argument("number")
 @click.option("--reason", required=True, help="Why; it stands on the note.")
 @click.option("--author", required=True, help="Who; it stands on the note.")
-@click.option("--call", "calls", multiple=True, help="Take back what was charged for a call. May stand often.")
+@click.option("--call", "calls", multiple=True, help="Take back what was charged for this call id. May stand often.")
 @click.option("--binding", "bindings", type=Rental(), multiple=True, help="The same for a binding, or ID@DATE, a day.")
 @click.option("--amount", type=Money(), help="Below 0 in the merchant's favour. Of one call or binding: a part of it.")
 @click.option("--item", type=click.Choice(list(ITEMS)), help="With --amount and --text: a free line.")
@@ -61,13 +61,15 @@ async def note(
     item: str | None,
     text: str | None,
 ) -> None:
-    """Issue a credit or debit note on the closed invoice NUMBER."""
+    """Issue a credit or debit note on the closed invoice NUMBER, as VN-2026-000001."""
     if (item is None) != (text is None) or (item is not None and amount is None):
         raise click.UsageError("a free line takes --amount, --item and --text")
     free = amount is not None and item is not None
     if amount is not None and not free and len(calls) + len(bindings) != 1:
         raise click.UsageError("--amount without --item is a part of one --call or one --binding")
     part = None if free else amount
+    if not (calls or bindings or free):
+        raise click.UsageError("say what for: --call, --binding, or --amount with --item and --text")
     lines = [NewNoteLine(call_id=call_id, amount=part) for call_id in calls]
     lines += [NewNoteLine(binding_id=binding, biz_date=day, amount=part) for binding, day in bindings]
     if free and item is not None:
@@ -81,8 +83,8 @@ async def note(
 
 
 @click.command()
-@click.option("--number", help="Those of one invoice.")
-@click.option("--period", help="Those of the invoices of a month.")
+@click.option("--number", help="Those of one invoice, as VN-2026-000001.")
+@click.option("--period", help="Those of the invoices of a month, as in 2026-10.")
 @click.option("--merchant", "merchant_id", help="Those of one merchant.")
 @command
 async def notes(number: str | None, period: str | None, merchant_id: str | None) -> None:

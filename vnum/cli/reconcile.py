@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from vnum.cli.call_files import call_file, file_options, pieces
+from vnum.cli.options import When
 from vnum.cli.session import console, engine, judging_command, replacing
 from vnum.finance import plain
 from vnum.service.differences import Report, csv_pieces
@@ -19,8 +20,8 @@ DIFFERENT = 1
 @click.command()
 @file_options
 @click.option("--period", help="The month, as in 2026-10; without it, what the file reaches over.")
-@click.option("--from", "from_", metavar="INSTANT", help="With offset, as in 2026-10-05T00:00:00+08:00.")
-@click.option("--to", metavar="INSTANT", help="The first instant that is not compared.")
+@click.option("--from", "from_at", type=When(), help="A date, or an instant as in 2026-10-05T08:00:00+08:00.")
+@click.option("--to", "to_at", type=When(), help="The first date or instant that is not compared.")
 @click.option(
     "--tolerance-s", type=click.IntRange(0, 3_600), default=0, show_default=True, help="Seconds that may differ."
 )
@@ -33,8 +34,8 @@ async def reconcile(
     zone: str | None,
     encoding: str,
     period: str | None,
-    from_: str | None,
-    to: str | None,
+    from_at: datetime | None,
+    to_at: datetime | None,
     tolerance_s: int,
     carrier: str | None,
     out: Path | None,
@@ -45,8 +46,8 @@ async def reconcile(
     """
     terms = Terms.of(
         period=period,
-        from_at=_instant("--from", from_),
-        to_at=_instant("--to", to),
+        from_at=from_at,
+        to_at=to_at,
         tolerance_s=tolerance_s,
         carrier=carrier,
     )
@@ -73,17 +74,6 @@ async def _write(found: Reconciliation, out: Path) -> None:
     with replacing(out) as file, console.status("writing the differences"):
         async for piece in csv_pieces(found.differences()):
             file.write(piece)
-
-
-def _instant(option: str, written: str | None) -> datetime | None:
-    """Raises BadParameter."""
-    try:
-        found = datetime.fromisoformat(written) if written is not None else None
-    except ValueError:
-        found = None
-    if written is not None and (found is None or found.tzinfo is None):
-        raise click.BadParameter("write an instant with its offset, as 2026-10-05T00:00:00+08:00", param_hint=option)
-    return found
 
 
 def _counts(report: Report, name: str) -> Table:
