@@ -45,7 +45,9 @@ def test_a_price_list_is_assigned_and_looked_at(ready: Shell, endpoints: Endpoin
     file.write_text(LATER)
     assert f"{YEAR}-01-01 00:00:00 (Asia/Shanghai)" in ready.good("tariff", "add", str(file))
     ready.good("tariff", "assign", "m1", "later", "--from", f"{YEAR}-02-01")
-    assert f"{YEAR}-02-01 00:00:00" in ready.good("tariff", "list", "--merchant", "m1")
+    shown = ready.good("tariff", "list", "--merchant", "m1")
+    assert "the beginning" in shown
+    assert f"{YEAR}-02-01 00:00:00" in shown
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,19 @@ def test_a_month_that_is_not_over_says_when_it_can_be_closed(ready: Shell) -> No
     refused = ready.run("invoice", "close", "--period", "2100-01")
     assert refused.exit_code == 1
     assert "period_not_over: 2100-01 ends at 2100-02-01 00:00 (Asia/Shanghai)" in refused.output
+
+
+def test_a_dispute_that_is_upheld_names_the_note_of_this_merchant(closed: Shell, endpoints: Endpoints) -> None:  # noqa: F811
+    uvloop.run(disputed(endpoints, closed, "a fax machine", merchant_id="m"))
+    why = ("--reason", "a fax machine")
+    issued = closed.good("invoice", "note", "VN-2020-000001", *why, "--author", "Li Wei", "--call", "c")
+    number = issued.split(":")[0]
+    refused = closed.run("disputes", "resolve", "1", "--upheld", *why, "--note", f"{number}9")
+    assert "note_not_found" in refused.output
+    assert "upheld" in closed.good("disputes", "resolve", "1", "--upheld", *why, "--note", number)
+    shown = closed.good("invoice", "notes", "--number", "VN-2020-000001")
+    for words in ("call c", "0.04", "-0.04"):
+        assert words in shown
 
 
 def test_a_dispute_is_answered_once(ready: Shell, endpoints: Endpoints) -> None:  # noqa: F811

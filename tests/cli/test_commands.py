@@ -401,11 +401,16 @@ def test_what_merchants_write_is_no_markup(ready: Shell, endpoints: Endpoints) -
     assert "[/x]:smile:" in ready.good("disputes", "--merchant", "m-markup")
 
 
-async def disputed(endpoints: Endpoints, shell: Shell, reason: str) -> None:
+async def disputed(endpoints: Endpoints, shell: Shell, reason: str, merchant_id: str = "m-markup") -> None:
     owner = await connect_owner(endpoints, shell.environment["VNUM_SCHEMA"])
     try:
         await open_dispute(
-            owner, merchant_id="m-markup", call_id="c", reason=reason, author="a", now=datetime(2026, 10, 5, tzinfo=UTC)
+            owner,
+            merchant_id=merchant_id,
+            call_id="c",
+            reason=reason,
+            author="a",
+            now=datetime(2026, 10, 5, tzinfo=UTC),
         )
     finally:
         await owner.close()

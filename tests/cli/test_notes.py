@@ -66,7 +66,7 @@ def test_notes_are_issued_and_listed(closed: Shell) -> None:
         "invoice", "note", "VN-2020-000001", *WHY, "--call", "c", *free
     )  # 0.5 - 0.029 that was left of the call
     for options in ((), ("--number", "VN-2020-000001"), ("--period", "2020-01", "--merchant", "m")):
-        listed = closed.good("invoice", "notes", *options)
+        listed = closed.good("invoice", "notes", *options).split("their lines")[0]
         words = ("VN-NOTE-", "VN-2020-000001", "-0.011", "0.471", "disputed")
         assert [listed.count(word) for word in words] == [2, 2, 1, 1, 2], listed
     assert "VN-NOTE" not in closed.good("invoice", "notes", "--period", "2020-02")

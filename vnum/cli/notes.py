@@ -9,7 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vnum.cli.session import command, console, engine
-from vnum.finance import Item, Note, Period, Rerated, plain, two_places
+from vnum.finance import Item, Note, NoteLine, Period, Rerated, plain, two_places
 from vnum.service.notes import NewNoteLine, NewRerating
 
 ITEMS = {"rental": Item.RENTAL, "call": Item.CALL}
@@ -88,7 +88,7 @@ async def note(
 @click.option("--merchant", "merchant_id", help="Those of one merchant.")
 @command
 async def notes(number: str | None, period: str | None, merchant_id: str | None) -> None:
-    """List credit and debit notes; of many the first 1,000."""
+    """List credit and debit notes; of many the first 1,000. With --number each line of them as well."""
     if number is not None and (period is not None or merchant_id is not None):
         raise click.UsageError("give either --number, or --period and --merchant")
     async with engine() as opened:
@@ -97,6 +97,8 @@ async def notes(number: str | None, period: str | None, merchant_id: str | None)
         else:
             found = (await opened.notes.of_invoice(number))[1].notes
     console.print(_table(found))
+    if number is not None and found:
+        console.print(_lines(found))
 
 
 @click.command()
@@ -137,6 +139,29 @@ def _told(one: Rerated) -> str:
     if one.refused is not None:
         return f"{name}: {one.refused}: {one.detail}"
     return f"{name}: charged {plain(one.charged)}, difference {plain(one.difference)}  {one.note_number or ''}".rstrip()
+
+
+def _lines(found: list[Note]) -> Table:
+    """What each note changes, line by line: correct - charged = difference."""
+    table = Table(title="their lines, CNY")
+    for column in ("note", "what", "charged", "correct", "difference"):
+        table.add_column(column, overflow="fold", justify="left" if column in ("note", "what") else "right")
+    for one in found:
+        for line in one.lines:
+            known = [] if line.charged is None or line.correct is None else [plain(line.charged), plain(line.correct)]
+            table.add_row(one.number, _what(line), *(known or ("", "")), plain(line.amount))
+        if one.tax_exact:
+            table.add_row(one.number, "added tax", "", "", plain(one.tax_exact))
+    return table
+
+
+def _what(line: NoteLine) -> str:
+    words = [str(line.kind)]
+    words += [f"call {line.call_id}"] if line.call_id else [f"binding {line.binding_id}"] if line.binding_id else []
+    words += [str(line.biz_date)] if line.biz_date else []
+    words += [f"{line.tariff_id} v{line.tariff_version} at {plain(line.rate)}"] if line.rate is not None else []
+    words += [f"{line.charged_quantity} -> {line.correct_quantity}"] if line.correct_quantity is not None else []
+    return ", ".join(words + ([line.text] if line.text else []))
 
 
 def _table(found: list[Note]) -> Table:

@@ -1,7 +1,7 @@
 """`vnum reconcile`: a carrier's call file against our calls."""
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -78,8 +78,8 @@ async def _write(found: Reconciliation, out: Path) -> None:
 
 def _counts(report: Report, name: str) -> Table:
     table = Table(title=f"{name}: {report.rows:,} rows ({report.form})", show_header=False)
-    table.add_row("from (inclusive)", f"{report.from_at:%F %T %Z}")
-    table.add_row("to (exclusive)", f"{report.to_at:%F %T %Z}")
+    table.add_row("from (inclusive)", f"{report.from_at.astimezone(UTC):%F %T} UTC")
+    table.add_row("to (exclusive)", f"{report.to_at.astimezone(UTC):%F %T} UTC")
     table.add_section()
     table.add_row("matched", f"{report.matched:,}", style="green")
     for kind, calls in report.counts.items():

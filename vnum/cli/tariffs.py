@@ -11,7 +11,7 @@ from rich.text import Text
 
 from vnum.cli.options import When
 from vnum.cli.session import command, console, engine
-from vnum.finance import DEFAULT_TARIFF, ZONE, Assignment, CalendarDay, Increments, Listed, plain
+from vnum.finance import BEGINNING, DEFAULT_TARIFF, ZONE, Assignment, CalendarDay, Increments, Listed, plain
 from vnum.service.tariffs import NewTariff
 
 
@@ -79,14 +79,15 @@ def _author() -> str:
 
 
 def _assigned(merchant_id: str, found: list[Assignment]) -> Table:
-    """Nobody is without a tariff: who was never assigned to one pays the default."""
+    """Nobody is without a tariff: until his first assignment a merchant pays the default."""
     table = Table(title=f"{merchant_id}, times in Asia/Shanghai")
     table.add_column("pays")
     table.add_column("from")
-    if not found:
-        table.add_row(DEFAULT_TARIFF, "always")
+    if not found or found[0].effective_from > BEGINNING:
+        table.add_row(DEFAULT_TARIFF, "the beginning")
     for one in found:
-        table.add_row(one.tariff_id, f"{one.effective_from.astimezone(ZONE):%F %T}")
+        since = f"{one.effective_from.astimezone(ZONE):%F %T}"
+        table.add_row(one.tariff_id, since if one.effective_from > BEGINNING else "the beginning")
     return table
 
 
