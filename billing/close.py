@@ -27,7 +27,7 @@ from billing.drain import PATIENCE, drain
 from billing.errors import CloseBlocked, MerchantNotFound, PeriodNotOver, PeriodOutOfOrder, TariffMissing
 from billing.invoice import DEFAULT_ISSUER
 from billing.money import ZERO, total
-from billing.periods import Period
+from billing.periods import ZONE, Period
 from billing.queries import Connection, Pool, load_queries
 
 if TYPE_CHECKING:
@@ -87,7 +87,10 @@ async def close(
     async with pool.acquire() as connection, _alone(connection):
         instant = await ledger.clock(connection, now)
         if instant < period.ends_at:
-            raise PeriodNotOver(f"{period} ends at {period.ends_at.isoformat()}, now is {instant.isoformat()}")
+            raise PeriodNotOver(
+                f"{period} ends at {period.ends_at.astimezone(ZONE):%F %H:%M} (Asia/Shanghai) and can be closed from "
+                "then on; until then look at its draft"
+            )
         if merchant_id is not None and not await ledger.merchant_exists(connection, merchant_id):
             raise MerchantNotFound(f"no merchant {merchant_id!r}")
         pending = await ledger.collect_pending(connection, period, None if merchant_id is None else [merchant_id])

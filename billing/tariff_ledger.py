@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 import msgspec
 
 from billing.errors import TariffInvalid, TariffMissing, TariffNotFound
-from billing.periods import Period
+from billing.periods import ZONE, Period
 from billing.prices import CalendarDay, Increments, RentalPrice, StartedDay
 from billing.queries import Connection, load_queries
-from billing.tariffs import Assignment, TariffBook, TariffVersion, problems
+from billing.tariffs import Assignment, TariffBook, TariffId, TariffVersion, problems
 from billing.tax import Tax
 
 if TYPE_CHECKING:
@@ -94,10 +94,11 @@ async def assign(connection: Connection, new: Assignment, *, now: datetime, auth
         TariffInvalid: with every problem found.
     """
     starts_at = now if first else new.effective_from
+    book = await load_book(connection)
     try:
-        (await load_book(connection)).at(new.tariff_id, starts_at)
+        book.at(new.tariff_id, starts_at)
     except TariffMissing as missing:
-        raise TariffNotFound(missing.message) from missing
+        raise TariffNotFound(_no_version(book, new.tariff_id, starts_at)) from missing
     found = []
     if not first:
         found += _instant_problems(new.effective_from, now)
@@ -109,6 +110,17 @@ async def assign(connection: Connection, new: Assignment, *, now: datetime, auth
     effective_from = BEGINNING if first else new.effective_from
     if not await connection.fetchval(_SQL["assign"], new.merchant_id, effective_from, new.tariff_id, now, author):
         raise TariffInvalid("effective_from lies in a month that is closed for the merchant")
+
+
+def _no_version(book: TariffBook, tariff_id: str, instant: datetime) -> str:
+    versions = book.versions(TariffId(tariff_id))
+    if not versions:
+        return f"there is no tariff {tariff_id!r}"
+    first, asked = (each.astimezone(ZONE) for each in (versions[0].effective_from, instant))
+    return (
+        f"tariff {tariff_id!r} begins at {first:%F %T} (Asia/Shanghai) and can not be paid from {asked:%F %T} on; "
+        "assign it from its beginning, or later"
+    )
 
 
 async def assignments(connection: Connection, merchant_ids: Sequence[str]) -> list[Assignment]:

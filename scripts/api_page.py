@@ -94,6 +94,8 @@ def _default(field: inspect.Field) -> str:
         return "required"
     if field.default in (msgspec.NODEFAULT, msgspec.UNSET):
         return "none"
+    if isinstance(field.default, msgspec.Struct):
+        return f"`{msgspec.json.encode(field.default).decode()}`"
     value = field.default.value if isinstance(field.default, Enum) else field.default
     return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -104,7 +106,8 @@ def _words(kind: inspect.Type) -> str:
             return _words(kind.type)
         case inspect.UnionType():
             parts = [_words(part) for part in kind.types if not isinstance(part, inspect.NoneType)]
-            return " or ".join(parts) + " or null"
+            null = ["null"] if len(parts) < len(kind.types) else []
+            return " or ".join([*parts, *null])
         case inspect.EnumType():
             return ", ".join(f"`{member.value}`" for member in kind.cls)
         case inspect.LiteralType():
@@ -112,13 +115,14 @@ def _words(kind: inspect.Type) -> str:
         case inspect.StrType():
             return f"text, {kind.min_length or 0} to {kind.max_length} characters" if kind.max_length else "text"
         case inspect.IntType():
-            return f"number, {kind.ge} to {kind.le}"
+            return f"number, {kind.ge} or more" if kind.le is None else f"number, {kind.ge} to {kind.le}"
         case inspect.ListType():
             least = f"{kind.min_length} to " if kind.min_length else "up to "
             inner = "items" if isinstance(kind.item_type, inspect.RawType) else _words(kind.item_type)
             return f"list of {least}{kind.max_length} {inner}"
         case inspect.StructType():
-            return "{" + ", ".join(field.encode_name for field in kind.fields) + "}"
+            tag = [f'{kind.tag_field} "{kind.tag}"'] if kind.tag else []
+            return "{" + ", ".join([*tag, *(field.encode_name for field in kind.fields)]) + "}"
         case inspect.DateTimeType():
             return "time with offset"
     return _PLAIN.get(type(kind), type(kind).__name__)

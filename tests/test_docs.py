@@ -1,14 +1,20 @@
 """The documents tell the truth: every path, target, command, setting and route they name is there."""
 
+import csv
+import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 
+from billing.tariffs import TariffVersion, problems
 from vnum.cli import main
+from vnum.service.tariffs import NewTariff
 from vnum.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +62,57 @@ def test_every_command_it_names_exists(document: Path) -> None:
 def test_every_setting_it_names_exists(document: Path) -> None:
     named = set(re.findall(r"VNUM_([A-Z_]*[A-Z])", document.read_text()))
     assert {name.lower() for name in named} <= set(Settings.__struct_fields__)
+
+
+def test_the_readme_says_who_uses_each_command() -> None:
+    rows = (ROOT / "README.md").read_text().split("## The commands")[1].split("\n## ")[0]
+    named = {" ".join(re.findall(r"^[a-z]+|(?<= )[a-z]+", word)) for word in CODE.findall(rows)}
+    leaves = {
+        f"{name} {part}" if part else name
+        for name, found in main.commands.items()
+        for part in (found.commands if isinstance(found, click.Group) and name not in named else [""])
+    }
+    assert leaves - named == set()
+    assert {"pool rebuild", "disputes resolve"} <= named
+
+
+def test_links_inside_a_page_lead_to_its_sections() -> None:
+    for document in DOCUMENTS:
+        text = FENCED.sub("", document.read_text())
+        titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+        assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors, document.name
+
+
+def test_the_month_by_hand_comes_to_what_the_page_says(tmp_path: Path) -> None:
+    section = (ROOT / "docs/billing.md").read_text().split("## A month by hand")[1].split("\n## ")[0]
+    usage, tariffs, shown = FENCED.findall(section)
+    (tmp_path / "usage.csv").write_text(usage)
+    (tmp_path / "tariffs.json").write_text(tariffs)
+    command, *printed = shown.splitlines()
+    ran = subprocess.run(
+        [sys.executable, *command.split()[2:]], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    said = [line.split() for line in ran.stdout.splitlines()]
+    assert [line for line in printed if line.split() not in said] == []
+    costs = [row["cost"] for row in csv.DictReader((tmp_path / "bills/details-2026-01.csv").open())]
+    by_hand = dict(re.findall(r"^\| ([\w -]+) \|.*\| ([\d.]+) \|$", section, re.MULTILINE))
+    assert [by_hand[name] for name in ("rental", "c-1", "c-2")] == costs
+    (january, february) = json.loads((tmp_path / "bills/invoices.json").read_text())["invoices"]
+    fields = ("total_exact", "tax_exact", "balance")
+    assert [by_hand[name] for name in ("total", "added tax", "balance")] == [january[field] for field in fields]
+    for word in (january["carried_out"], february["tax_exact"], february["balance"], february["amount_due"]):
+        assert word in section
+
+
+def test_the_price_list_of_the_page_can_be_added() -> None:
+    section = (ROOT / "docs/billing.md").read_text().split("## Price lists")[1].split("\n## ")[0]
+    new = msgspec.json.decode(FENCED.findall(section)[0], type=NewTariff)
+    version = TariffVersion(
+        version=1, **{name: getattr(new, name) for name in TariffVersion.__struct_fields__ if name != "version"}
+    )
+    assert problems(version) == []
 
 
 def test_the_operators_page_lists_every_setting() -> None:

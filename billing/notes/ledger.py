@@ -61,7 +61,8 @@ async def refuse_excess(connection: Connection, invoice: Invoice, change: Decima
     before = total([invoice.total_exact, invoice.tax_exact, await connection.fetchval(_SQL["balance"], invoice.number)])
     if change < 0 and total([before, change]) < 0:
         raise NoteExceedsInvoice(
-            f"invoice {invoice.number} comes to {plain(before)} with its notes; {plain(-change)} can not be credited"
+            f"invoice {invoice.number} comes to {plain(before)} with its notes: "
+            f"so much can be credited, and {plain(-change)} can not"
         )
 
 

@@ -96,7 +96,9 @@ async def test_two_days_in_one_note_take_no_more_than_the_binding_has_left(octob
 
 
 async def test_all_credits_stay_below_what_was_charged_and_debited(october: Any) -> None:
-    with pytest.raises(NoteExceedsInvoice, match=f"invoice {ONE} comes to 0.1218 with its notes; 0.1219"):
+    with pytest.raises(
+        NoteExceedsInvoice, match=f"invoice {ONE} comes to 0.1218 with its notes: so much can be credited, and 0.1219"
+    ):
         await october.note(ONE, free("-0.1219"))
     debit = await october.note(ONE, free("1.005"))
     assert (debit.kind, debit.amount_due, debit.carried_out) == ("debit", Decimal("1.01"), Decimal("-0.005"))

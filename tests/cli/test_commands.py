@@ -291,7 +291,7 @@ def test_a_month_that_is_not_closed_gives_no_file(ready: Shell, tmp_path: Path) 
 
 
 def test_a_closed_month_is_written_in_every_format(ready: Shell, endpoints: Endpoints, tmp_path: Path) -> None:
-    uvloop.run(_merchant_of_before(endpoints, ready.environment["VNUM_SCHEMA"]))
+    uvloop.run(merchant_of_before(endpoints, ready.environment["VNUM_SCHEMA"]))
     assert "2020-01: 0 invoices of 1 merchants" in ready.good("invoice", "close", "--period", "2020-01")
     for form, options, begins in (
         ("csv", ["--bom"], b"\xef\xbb\xbfmerchant_id,"),
@@ -306,7 +306,7 @@ def test_a_closed_month_is_written_in_every_format(ready: Shell, endpoints: Endp
         assert out.read_bytes().startswith(begins), form
 
 
-async def _merchant_of_before(endpoints: Endpoints, schema: str) -> None:
+async def merchant_of_before(endpoints: Endpoints, schema: str) -> None:
     connection = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings={"search_path": schema})
     await connection.execute("INSERT INTO merchants (merchant_id, name, created_at) VALUES ('m1', 'm1', '2020-01-02Z')")
     await connection.close()
@@ -397,15 +397,20 @@ def test_disputes_are_listed(ready: Shell) -> None:
 
 def test_what_merchants_write_is_no_markup(ready: Shell, endpoints: Endpoints) -> None:
     """A closing tag that nothing opened would end the listing for everybody."""
-    uvloop.run(_disputed(endpoints, ready, "[/x]:smile:"))
+    uvloop.run(disputed(endpoints, ready, "[/x]:smile:"))
     assert "[/x]:smile:" in ready.good("disputes", "--merchant", "m-markup")
 
 
-async def _disputed(endpoints: Endpoints, shell: Shell, reason: str) -> None:
+async def disputed(endpoints: Endpoints, shell: Shell, reason: str, merchant_id: str = "m-markup") -> None:
     owner = await connect_owner(endpoints, shell.environment["VNUM_SCHEMA"])
     try:
         await open_dispute(
-            owner, merchant_id="m-markup", call_id="c", reason=reason, author="a", now=datetime(2026, 10, 5, tzinfo=UTC)
+            owner,
+            merchant_id=merchant_id,
+            call_id="c",
+            reason=reason,
+            author="a",
+            now=datetime(2026, 10, 5, tzinfo=UTC),
         )
     finally:
         await owner.close()

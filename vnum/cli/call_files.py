@@ -23,10 +23,17 @@ def file_options(function: F) -> F:
             type=click.Choice([encoding.value for encoding in Encoding]),
             default=Encoding.UTF_8.value,
             show_default=True,
+            help="gb18030 reads GBK and GB2312 as well.",
         ),
-        click.option("--zone", help="Zone of times without an offset, as Asia/Shanghai; else the vendor's own."),
         click.option(
-            "--format", "form", type=click.Choice([form.value for form in Form]), help="Else told by the file."
+            "--zone",
+            help="Zone of times without an offset, as Asia/Shanghai; else the vendor's own (plain, asterisk: none).",
+        ),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice([form.value for form in Form]),
+            help="Whose format it is; else told by the columns.",
         ),
         click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
     ):

@@ -16,7 +16,9 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option(
+    "--role", type=click.Choice([role.value for role in Role]), required=True, help="What the key may do: docs/api.md."
+)
 @click.option("--merchant", "merchants", multiple=True, help="Tie a merchant, isv or finance key to merchants.")
 @click.option("--carrier", help="Tie a courier key to a carrier.")
 @command

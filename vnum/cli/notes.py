@@ -9,7 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vnum.cli.session import command, console, engine
-from vnum.finance import Item, Note, Period, Rerated, plain, two_places
+from vnum.finance import Item, Note, NoteLine, Period, Rerated, plain, two_places
 from vnum.service.notes import NewNoteLine, NewRerating
 
 ITEMS = {"rental": Item.RENTAL, "call": Item.CALL}
@@ -45,7 +45,7 @@ class Rental(click.ParamType[tuple[UUID, date | None]]):
 @click.argument("number")
 @click.option("--reason", required=True, help="Why; it stands on the note.")
 @click.option("--author", required=True, help="Who; it stands on the note.")
-@click.option("--call", "calls", multiple=True, help="Take back what was charged for a call. May stand often.")
+@click.option("--call", "calls", multiple=True, help="Take back what was charged for this call id. May stand often.")
 @click.option("--binding", "bindings", type=Rental(), multiple=True, help="The same for a binding, or ID@DATE, a day.")
 @click.option("--amount", type=Money(), help="Below 0 in the merchant's favour. Of one call or binding: a part of it.")
 @click.option("--item", type=click.Choice(list(ITEMS)), help="With --amount and --text: a free line.")
@@ -61,13 +61,15 @@ async def note(
     item: str | None,
     text: str | None,
 ) -> None:
-    """Issue a credit or debit note on the closed invoice NUMBER."""
+    """Issue a credit or debit note on the closed invoice NUMBER, as VN-2026-000001."""
     if (item is None) != (text is None) or (item is not None and amount is None):
         raise click.UsageError("a free line takes --amount, --item and --text")
     free = amount is not None and item is not None
     if amount is not None and not free and len(calls) + len(bindings) != 1:
         raise click.UsageError("--amount without --item is a part of one --call or one --binding")
     part = None if free else amount
+    if not (calls or bindings or free):
+        raise click.UsageError("say what for: --call, --binding, or --amount with --item and --text")
     lines = [NewNoteLine(call_id=call_id, amount=part) for call_id in calls]
     lines += [NewNoteLine(binding_id=binding, biz_date=day, amount=part) for binding, day in bindings]
     if free and item is not None:
@@ -81,12 +83,12 @@ async def note(
 
 
 @click.command()
-@click.option("--number", help="Those of one invoice.")
-@click.option("--period", help="Those of the invoices of a month.")
+@click.option("--number", help="Those of one invoice, as VN-2026-000001.")
+@click.option("--period", help="Those of the invoices of a month, as in 2026-10.")
 @click.option("--merchant", "merchant_id", help="Those of one merchant.")
 @command
 async def notes(number: str | None, period: str | None, merchant_id: str | None) -> None:
-    """List credit and debit notes; of many the first 1,000."""
+    """List credit and debit notes; of many the first 1,000. With --number each line of them as well."""
     if number is not None and (period is not None or merchant_id is not None):
         raise click.UsageError("give either --number, or --period and --merchant")
     async with engine() as opened:
@@ -95,6 +97,8 @@ async def notes(number: str | None, period: str | None, merchant_id: str | None)
         else:
             found = (await opened.notes.of_invoice(number))[1].notes
     console.print(_table(found))
+    if number is not None and found:
+        console.print(_lines(found))
 
 
 @click.command()
@@ -135,6 +139,29 @@ def _told(one: Rerated) -> str:
     if one.refused is not None:
         return f"{name}: {one.refused}: {one.detail}"
     return f"{name}: charged {plain(one.charged)}, difference {plain(one.difference)}  {one.note_number or ''}".rstrip()
+
+
+def _lines(found: list[Note]) -> Table:
+    """What each note changes, line by line: correct - charged = difference."""
+    table = Table(title="their lines, CNY")
+    for column in ("note", "what", "charged", "correct", "difference"):
+        table.add_column(column, overflow="fold", justify="left" if column in ("note", "what") else "right")
+    for one in found:
+        for line in one.lines:
+            known = [] if line.charged is None or line.correct is None else [plain(line.charged), plain(line.correct)]
+            table.add_row(one.number, _what(line), *(known or ("", "")), plain(line.amount))
+        if one.tax_exact:
+            table.add_row(one.number, "added tax", "", "", plain(one.tax_exact))
+    return table
+
+
+def _what(line: NoteLine) -> str:
+    words = [str(line.kind)]
+    words += [f"call {line.call_id}"] if line.call_id else [f"binding {line.binding_id}"] if line.binding_id else []
+    words += [str(line.biz_date)] if line.biz_date else []
+    words += [f"{line.tariff_id} v{line.tariff_version} at {plain(line.rate)}"] if line.rate is not None else []
+    words += [f"{line.charged_quantity} -> {line.correct_quantity}"] if line.correct_quantity is not None else []
+    return ", ".join(words + ([line.text] if line.text else []))
 
 
 def _table(found: list[Note]) -> Table:

@@ -1,13 +1,14 @@
 """`vnum reconcile`: a carrier's call file against our calls."""
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.table import Table
 
 from vnum.cli.call_files import call_file, file_options, pieces
+from vnum.cli.options import When
 from vnum.cli.session import console, engine, judging_command, replacing
 from vnum.finance import plain
 from vnum.service.differences import Report, csv_pieces
@@ -19,8 +20,8 @@ DIFFERENT = 1
 @click.command()
 @file_options
 @click.option("--period", help="The month, as in 2026-10; without it, what the file reaches over.")
-@click.option("--from", "from_", metavar="INSTANT", help="With offset, as in 2026-10-05T00:00:00+08:00.")
-@click.option("--to", metavar="INSTANT", help="The first instant that is not compared.")
+@click.option("--from", "from_at", type=When(), help="A date, or an instant as in 2026-10-05T08:00:00+08:00.")
+@click.option("--to", "to_at", type=When(), help="The first date or instant that is not compared.")
 @click.option(
     "--tolerance-s", type=click.IntRange(0, 3_600), default=0, show_default=True, help="Seconds that may differ."
 )
@@ -33,8 +34,8 @@ async def reconcile(
     zone: str | None,
     encoding: str,
     period: str | None,
-    from_: str | None,
-    to: str | None,
+    from_at: datetime | None,
+    to_at: datetime | None,
     tolerance_s: int,
     carrier: str | None,
     out: Path | None,
@@ -45,8 +46,8 @@ async def reconcile(
     """
     terms = Terms.of(
         period=period,
-        from_at=_instant("--from", from_),
-        to_at=_instant("--to", to),
+        from_at=from_at,
+        to_at=to_at,
         tolerance_s=tolerance_s,
         carrier=carrier,
     )
@@ -75,21 +76,10 @@ async def _write(found: Reconciliation, out: Path) -> None:
             file.write(piece)
 
 
-def _instant(option: str, written: str | None) -> datetime | None:
-    """Raises BadParameter."""
-    try:
-        found = datetime.fromisoformat(written) if written is not None else None
-    except ValueError:
-        found = None
-    if written is not None and (found is None or found.tzinfo is None):
-        raise click.BadParameter("write an instant with its offset, as 2026-10-05T00:00:00+08:00", param_hint=option)
-    return found
-
-
 def _counts(report: Report, name: str) -> Table:
     table = Table(title=f"{name}: {report.rows:,} rows ({report.form})", show_header=False)
-    table.add_row("from (inclusive)", f"{report.from_at:%F %T %Z}")
-    table.add_row("to (exclusive)", f"{report.to_at:%F %T %Z}")
+    table.add_row("from (inclusive)", f"{report.from_at.astimezone(UTC):%F %T} UTC")
+    table.add_row("to (exclusive)", f"{report.to_at.astimezone(UTC):%F %T} UTC")
     table.add_section()
     table.add_row("matched", f"{report.matched:,}", style="green")
     for kind, calls in report.counts.items():

@@ -31,7 +31,11 @@ def records() -> None:
 
 @records.command("import")
 @file_options
-@click.option("--rejected", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.rejected.csv")
+@click.option(
+    "--rejected",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where rows go that are not taken; else FILE.rejected.csv.",
+)
 @command
 async def import_(file: Path, form: str | None, zone: str | None, encoding: str, rejected: Path | None) -> None:
     """Charge the calls of a carrier's file, each once: the same file again changes nothing.
@@ -51,8 +55,10 @@ async def import_(file: Path, form: str | None, zone: str | None, encoding: str,
                     count.add(one)
                     kept.add(one)
     console.print(count.table(f"{file.name}: {calls.rows:,} rows ({calls.form})"))
+    for reason in count.reasons():
+        click.echo(reason)
     if kept.rows:
-        click.echo(f"{kept.rows} rows not taken: {aside}; it holds phones, only you may read it")
+        click.echo(f"{kept.rows} rows not taken, each with its reason: {aside}; it holds phones, only you may read it")
         sys.exit(NOT_ALL)
 
 
@@ -67,15 +73,23 @@ class _Count:
 
     def __init__(self) -> None:
         self.rows: Counter[str] = Counter()
+        self.first: dict[str, Imported] = {}
         self.minutes = 0
         self.cost = Decimal(0)
 
     def add(self, one: Imported) -> None:
         said = one.reported
-        self.rows[f"{said.status} ({said.code})" if said.status is Status.REJECTED else str(said.status)] += 1
+        name = f"{said.status} ({said.code})" if said.status is Status.REJECTED else str(said.status)
+        self.rows[name] += 1
+        if said.status is Status.REJECTED:
+            self.first.setdefault(name, one)
         if said.status is Status.RATED:
             self.minutes += said.minutes or 0
             self.cost += said.cost or 0
+
+    def reasons(self) -> list[str]:
+        """The first of each kind that was refused; the others are mostly like it."""
+        return [f"line {one.row.line}: {one.reported.detail}" for one in self.first.values()]
 
     def table(self, title: str) -> Table:
         table = Table(title=title, show_header=False)

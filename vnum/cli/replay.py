@@ -22,7 +22,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The day of the first parcel.")
 @click.option("--out", type=_FOLDER, required=True, help="Where summary.json and invoices/ go.")
-@click.option("--keep", is_flag=True, help="Keep the schema and the Redis keys, to look at them.")
+@click.option("--keep", is_flag=True, help="Keep what was made, to look at it: `VNUM_SCHEMA=... vnum invoice list`.")
 @click.option("--statements", is_flag=True, help="Write each month as a workbook and as printed statements as well.")
 @command
 async def replay(parcels: Path, calls: Path, start: datetime, out: Path, *, keep: bool, statements: bool) -> None:
@@ -53,10 +53,10 @@ async def replay(parcels: Path, calls: Path, start: datetime, out: Path, *, keep
 
 
 @click.command()
-@click.option("--out", type=_FOLDER, required=True)
-@click.option("--parcels", type=click.IntRange(1, 99_999), default=400)
-@click.option("--calls", type=click.IntRange(0, 999_999), default=2_000)
-@click.option("--seed", type=int, default=SEED)
+@click.option("--out", type=_FOLDER, required=True, help="Where parcels.csv and calls.csv go.")
+@click.option("--parcels", type=click.IntRange(1, 99_999), default=400, show_default=True, help="How many.")
+@click.option("--calls", type=click.IntRange(0, 999_999), default=2_000, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Another seed, another sample.")
 def sample(out: Path, parcels: int, calls: int, seed: int) -> None:
     """Write a sample for `vnum replay`: made up, seeded, with realistic hours."""
     for path in write_sample(out, parcels=parcels, calls=calls, seed=seed):

@@ -1,10 +1,10 @@
 """`vnum records reviews` and `vnum records decide`: call records that were not taken, looked at and decided."""
 
-import getpass
 from uuid import UUID
 
 import click
 
+from vnum.cli.options import author_option
 from vnum.cli.session import command, engine
 from vnum.finance import plain
 from vnum.service.decide import Decided, Decision
@@ -12,7 +12,13 @@ from vnum.service.reviews import FIRST, PAGE, Charged, Review, ReviewState
 
 
 @click.command()
-@click.option("--state", type=click.Choice([state.value for state in ReviewState]), default=ReviewState.OPEN.value)
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in ReviewState]),
+    default=ReviewState.OPEN.value,
+    show_default=True,
+    help="open = waits for a decision; the others: what was decided.",
+)
 @click.option("--after", type=click.UUID, default=FIRST, help="The last review of the page before.")
 @command
 async def reviews(state: str, after: UUID) -> None:
@@ -65,15 +71,16 @@ def _charged(charged: Charged) -> str:
 @click.option("--retry", "decision", flag_value=Decision.RETRY.value, help="A rejected record is reported again.")
 @click.option("--discard", "decision", flag_value=Decision.DISCARD.value, help="Nothing is charged.")
 @click.option("--reason", required=True, help="Why; stays with the review.")
+@author_option("stays with the review")
 @command
-async def decide(review_id: UUID, decision: str | None, reason: str) -> None:
-    """Decide a record that was not taken, once."""
+async def decide(review_id: UUID, decision: str | None, reason: str, author: str) -> None:
+    """Decide a record that was not taken, once. REVIEW_ID is what `vnum records reviews` begins with."""
     if decision is None:
         raise click.UsageError("give one of --accept, --retry and --discard")
     if not reason.strip():
         raise click.UsageError("--reason must not be empty")
     async with engine() as opened:
-        decided = await opened.decider.decide(review_id, Decision(decision), reason=reason, by=getpass.getuser())
+        decided = await opened.decider.decide(review_id, Decision(decision), reason=reason, by=author)
     if decided.state is ReviewState.OPEN:
         raise click.ClickException(f"still open: {decided.code}: {decided.detail}")
     click.echo(f"{review_id} {decided.state}{_price(decided)}")

@@ -25,7 +25,7 @@ DEMO = "demo"
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that answer.", show_default=True)
 @click.option("--demo", is_flag=True, help="Print a key of each role, good until the server stops.")
 @click.option("--inherited", type=int, hidden=True, help="A worker: the listening socket it was given.")
 @command

@@ -36,7 +36,6 @@ TROUBLES = (
     ServerTrouble,
     KeyFileError,
     Refused,
-    BillingRefusal,
     PoolDown,
     UnusableFile,
     asyncpg.PostgresError,
@@ -58,6 +57,8 @@ def _run(function: Callable[P, Coroutine[Any, Any, R]], exit_code: int) -> Calla
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return uvloop.run(function(*args, **kwargs))
+        except BillingRefusal as refused:
+            raise _Told(f"{refused.code}: {refused.message}", exit_code) from refused
         except TROUBLES as trouble:
             raise _Told(str(trouble), exit_code) from trouble
         except OSError as trouble:

@@ -3,35 +3,16 @@
 from datetime import datetime
 from getpass import getuser
 from typing import BinaryIO
-from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from vnum.cli.options import When
 from vnum.cli.session import command, console, engine
-from vnum.finance import CalendarDay, Increments, Listed, plain
+from vnum.finance import BEGINNING, DEFAULT_TARIFF, ZONE, Assignment, CalendarDay, Increments, Listed, plain
 from vnum.service.tariffs import NewTariff
-
-SHANGHAI = ZoneInfo("Asia/Shanghai")
-
-
-class When(click.ParamType[datetime]):
-    """An instant with its offset; a date alone is its first instant in Asia/Shanghai."""
-
-    name = "instant"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            instant = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no instant; write 2026-12-01 or 2026-12-01T08:00:00+08:00", param, ctx)
-        if instant.tzinfo is None:
-            if len(value) > len("2026-12-01"):
-                self.fail(f"{value!r} has no offset; write 2026-12-01T08:00:00+08:00", param, ctx)
-            return instant.replace(tzinfo=SHANGHAI)
-        return instant
 
 
 @click.group()
@@ -40,12 +21,16 @@ def tariff() -> None:
 
 
 @tariff.command("list")
+@click.option("--merchant", "merchant_id", help="Which tariffs this merchant pays, and from when on.")
 @command
-async def list_() -> None:
-    """Every version of every tariff."""
+async def list_(merchant_id: str | None) -> None:
+    """Every version of every tariff, or who pays which."""
     async with engine() as opened:
+        if merchant_id is not None:
+            console.print(_assigned(merchant_id, await opened.tariffs.of_merchant(merchant_id)))
+            return
         found = await opened.tariffs.listing()
-    table = Table()
+    table = Table(title="CNY, times in Asia/Shanghai")
     for column in ("tariff", "version", "from", "a day", "a minute", "increments", "free", "tax", "added"):
         table.add_column(column, overflow="fold")  # a price is never cut short
     for listed in found:
@@ -57,31 +42,53 @@ async def list_() -> None:
 @click.argument("file", type=click.File("rb"))
 @command
 async def add(file: BinaryIO) -> None:
-    """Add the version that a JSON file describes (`-` = standard input), in the shape of POST /v1/tariffs."""
+    """Add the version that a JSON file describes (`-` = standard input).
+
+    What the file looks like: "Price lists" in docs/billing.md. A price list that is there already gets a next version.
+    """
     try:
         new = msgspec.json.decode(file.read(), type=NewTariff)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise click.ClickException(f"{file.name}: {problem}") from problem
+        raise click.ClickException(f'{file.name}: {problem}; an example: "Price lists" in docs/billing.md') from problem
     async with engine() as opened:
         made = await opened.tariffs.add(new, _author())
-    click.echo(f"tariff {made.tariff_id} version {made.version} holds from {made.effective_from.isoformat()} on")
+    since = made.effective_from.astimezone(ZONE)
+    click.echo(f"tariff {made.tariff_id} version {made.version} holds from {since:%F %T} (Asia/Shanghai) on")
 
 
 @tariff.command()
 @click.argument("merchant_id")
 @click.argument("tariff_id")
-@click.option("--from", "effective_from", type=When(), help="From when on; else at once, or from the next midnight.")
+@click.option(
+    "--from",
+    "effective_from",
+    type=When(),
+    help="From when on, as 2026-12-01; else this month, or from the next midnight once there is usage.",
+)
 @command
 async def assign(merchant_id: str, tariff_id: str, effective_from: datetime | None) -> None:
     """Have a merchant pay a tariff."""
     async with engine() as opened:
         made = await opened.tariffs.assign(merchant_id, tariff_id, effective_from, _author())
-    since = made.effective_from.astimezone(SHANGHAI)
+    since = made.effective_from.astimezone(ZONE)
     click.echo(f"merchant {merchant_id} pays {tariff_id} from {since:%F %T} (Asia/Shanghai) on")
 
 
 def _author() -> str:
     return f"cli:{getuser()}"
+
+
+def _assigned(merchant_id: str, found: list[Assignment]) -> Table:
+    """Nobody is without a tariff: until his first assignment a merchant pays the default."""
+    table = Table(title=f"{merchant_id}, times in Asia/Shanghai")
+    table.add_column("pays")
+    table.add_column("from")
+    if not found or found[0].effective_from > BEGINNING:
+        table.add_row(DEFAULT_TARIFF, "the beginning")
+    for one in found:
+        since = f"{one.effective_from.astimezone(ZONE):%F %T}"
+        table.add_row(one.tariff_id, since if one.effective_from > BEGINNING else "the beginning")
+    return table
 
 
 def _cells(listed: Listed) -> list[str]:
@@ -95,7 +102,7 @@ def _cells(listed: Listed) -> list[str]:
     return [
         version.tariff_id,
         str(version.version),
-        f"{version.effective_from.astimezone(SHANGHAI):%F %T}",
+        f"{version.effective_from.astimezone(ZONE):%F %T}",
         plain(version.rental.rate) + count,
         plain(calls.minute),
         ", ".join(terms),

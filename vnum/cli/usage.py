@@ -12,17 +12,21 @@ from vnum.finance import ZERO, Used, plain
 from vnum.service.spend import Spend
 from vnum.service.usage import Usage
 
-BAR_WIDTH = 24
+BAR_WIDTH = 12
 FULL = 1_000
 
 
 @click.command()
-@click.option("--merchant", "merchant_id", required=True)
+@click.option("--merchant", "merchant_id", required=True, help="Whose usage.")
 @click.option("--from", "since", type=DATE, help="The first date (Asia/Shanghai); without it, 30 dates up to --to.")
-@click.option("--to", "until", type=DATE, help="The date behind the last one; without it, tomorrow.")
+@click.option("--to", "until", type=DATE, help="The first date that is not shown; without it, tomorrow.")
 @command
 async def usage(merchant_id: str, since: datetime | None, until: datetime | None) -> None:
-    """Show what a merchant used and what it costs, date by date, 92 dates at most."""
+    """Show what a merchant used and what it costs, date by date, 92 dates at most.
+
+    live = numbers at the end of the date, new = of them begun on it, days = rental days that start on it, calls =
+    charged calls answered on it, minutes = started minutes. Last: what the running month has cost, its alert and cap.
+    """
     async with engine() as opened:
         found = await opened.usages.by_date(merchant_id, since and since.date(), until and until.date())
         spend = await opened.spending.of(merchant_id)
@@ -35,7 +39,7 @@ def _table(found: Usage) -> Table:
         title=f"{found.merchant_id}, dates from {found.since}", show_footer=True, box=None, padding=(0, 1, 0, 0)
     )
     sums = ("", *_cells(found.sums))
-    names = ("live", "new", "days", "rental", "calls", "min", "talk", "CNY")
+    names = ("live", "new", "days", "CNY days", "calls", "minutes", "CNY calls", "CNY")
     table.add_column("date", footer="all", no_wrap=True)
     for name, footer in zip(names, sums, strict=True):
         table.add_column(name, footer=footer, justify="right", no_wrap=True)

@@ -132,7 +132,7 @@ async def replay(
                     await engine.pool.drop()
     finally:
         if keep:
-            console.print(f"kept: schema {schema} and its Redis keys")
+            console.print(f"kept: schema {schema} and its Redis keys; look at it with VNUM_SCHEMA={schema} vnum ...")
         else:
             await drop(endpoints.postgres_admin_dsn, schema)
 
