@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = "asyncpg.Record"
 
 LEAD: Final = timedelta(minutes=10)
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=ZONE)
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """From when a merchant's first tariff holds: before anything can have happened."""
 
@@ -169,7 +170,7 @@ def _columns(version: TariffVersion) -> list[object]:
 
 
 def _instant_problems(effective_from: datetime, now: datetime) -> list[str]:
-    if BEGINNING <= effective_from <= now + FURTHEST:
+    if EARLIEST <= effective_from <= now + FURTHEST:
         return []
     return [f"effective_from must lie between {BEGINNING.year} and three years from now"]
 
