@@ -55,7 +55,10 @@ async def test_many_workers_on_few_slots(workers: list[World], size: int) -> Non
     )
     slots = [slot_of(one.binding) for one in bound(outcomes)]
     assert len(slots) == len(set(slots)) == 18
-    assert {(no.code, no.reason) for no in refused(outcomes)} == {(Code.NO_NUMBER_AVAILABLE, Shortage.ALL_BOUND)}
+    assert {no.code for no in refused(outcomes)} == {Code.NO_NUMBER_AVAILABLE}
+    # A slot in another worker's hands is free in PostgreSQL until it is committed: then nobody can tell which it is.
+    assert {no.reason for no in refused(outcomes)} <= {Shortage.ALL_BOUND, Shortage.ALL_QUARANTINED}
+    assert (await workers[0].refusal("late", 99)).reason is Shortage.ALL_BOUND
     await audit(workers[0])
 
 

@@ -170,7 +170,10 @@ class Supply:
         if free > 0 and any(self._is_full(host, use[host.host][0]) for host in hosts):
             return Shortage.HOST_FULL, "every host that has free numbers is at its max_live"
         if free > 0:
-            return Shortage.ALL_QUARANTINED, f"{free} numbers are free, but this order or its recipient held them last"
+            return Shortage.ALL_QUARANTINED, (
+                f"{free} numbers are free, but this order or its recipient held them last, "
+                "or others bind them at this moment"
+            )
         if quarantined > live:
             return Shortage.ALL_QUARANTINED, f"{quarantined} numbers wait in quarantine; register a host"
         return Shortage.ALL_BOUND, f"{live} numbers are bound and none is free; register a host"
