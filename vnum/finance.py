@@ -45,14 +45,13 @@ from billing.tariff_ledger import BEGINNING, LEAD, Listed, add_version, assign, 
 from billing.tariff_ledger import load_book as _load_book
 from billing.tariffs import DEFAULT_TARIFF, Assignment, TariffBook, TariffId, TariffVersion
 from billing.tax import NO_TAX, Tax
-from billing.usage import MOST_DATES, Dates, Used, UsedOn, first_day_prices, spent, sum_of, usage_by_date
+from billing.usage import Dates, Used, UsedOn, first_day_prices, spent, sum_of, usage_by_date
 
 __all__ = [
     "BEGINNING",
     "DEFAULT_TARIFF",
     "FAPIAO_ITEM",
     "LEAD",
-    "MOST_DATES",
     "NO_TAX",
     "RENTAL_KINDS",
     "ZERO",

@@ -165,6 +165,11 @@ def _loose_ends(given: _Given, tariffs: set[TariffId]) -> list[str]:
 
 
 def _twice(keys: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Those that stand there more than once."""
+    """Those that stand there again."""
     seen: set[tuple[str, ...]] = set()
-    return [key for key in keys if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+    again = []
+    for key in keys:
+        if key in seen:
+            again.append(key)
+        seen.add(key)
+    return again
