@@ -123,7 +123,7 @@ def on_pool(world: World, pool: RedisPool, **changed: Any) -> World:
     """The same world with another pool (and other parts), and nothing remembered of the hosts."""
     parts = msgspec.structs.replace(world.parts, **changed)
     database = world.engine.database
-    engine = assemble(parts, database, database, pool, world.engine.vault, world.clock)
+    engine = assemble(parts, database, pool, world.engine.vault, world.clock)
     return World(engine, world.owner, world.clock, parts)
 
 

@@ -13,6 +13,7 @@ from vnum.finance import FAPIAO_ITEM, Issuer
 from vnum.pool.keys import Keys
 from vnum.pool.redis_pool import RedisPool
 from vnum.service.answers import Answers
+from vnum.service.audit import Audit
 from vnum.service.bills import Bills
 from vnum.service.bind import Binder
 from vnum.service.calls import Calls
@@ -45,7 +46,6 @@ from vnum.vault import KeyFileError, Vault, open_key_file
 
 REDIS_TIMEOUT_S = 1.0
 REDIS_CONNECTIONS = 32
-NOTE_CONNECTIONS = 2
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +75,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     clock: Clock
     cells: int
+    audit: Audit
     issuer: str
     registry: Registry
     supply: Supply
@@ -112,16 +113,14 @@ async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncItera
         connections=parts.postgres_connections,
         statement_timeout_s=parts.statement_timeout_s,
     )
-    notes = await open_database(parts.postgres_dsn, parts.schema, connections=NOTE_CONNECTIONS, durable=False)
     pool = RedisPool(open_redis(parts.redis_url), Keys(parts.prefix or parts.schema))
     try:
         vault = await open_vault(parts, database)
-        engine = assemble(parts, database, notes, pool, vault, clock)
+        engine = assemble(parts, database, pool, vault, clock)
         await stored_clock.ensure_months(database, await peek(engine.clock, database))
         yield engine
     finally:
         await pool.close()
-        await notes.close()
         await database.close()
 
 
@@ -154,14 +153,13 @@ def open_redis(url: str) -> Redis:
     )
 
 
-def assemble(
-    parts: Parts, database: Database, notes: Database, pool: RedisPool, vault: Vault, clock: Clock | None
-) -> Engine:
+def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, clock: Clock | None) -> Engine:
     clock = clock or ServerClock(database)
     cells = parts.cells
     registry = Registry(database)
     supply = Supply(database, pool, registry)
-    care = Care(database, pool, registry, supply, clock, cells)
+    audit = Audit(database, clock, cells)
+    care = Care(database, pool, registry, supply, audit, clock, cells)
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells)
     spending = Spending(database, clock)
@@ -176,6 +174,7 @@ def assemble(
         vault=vault,
         clock=clock,
         cells=cells,
+        audit=audit,
         issuer=parts.issuer,
         registry=registry,
         supply=supply,
@@ -183,7 +182,7 @@ def assemble(
         binder=binder,
         lifetime=Lifetime(database, registry, supply, clock, cells),
         labels=labels,
-        routes=Routes(database, notes, vault, registry, clock, cells, parts.policy),
+        routes=Routes(database, vault, registry, clock, cells, parts.policy),
         records=records,
         keeper=keeper,
         reviews=Reviews(database, vault, cells),

@@ -61,6 +61,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/merchants/{merchant_id}/spend"): PLATFORM | {"finance", "merchant"},
     ("GET", "/healthz"): ANYONE,
     ("GET", "/readyz"): ANYONE,
+    ("GET", "/metrics"): ANYONE,
 }
 
 

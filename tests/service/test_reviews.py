@@ -198,7 +198,7 @@ async def test_a_retry_after_the_host_was_registered_is_charged(bare_world: Worl
 def _fresh(world: World) -> Engine:
     """An engine that remembers nothing of the hosts."""
     engine = world.engine
-    return assemble(world.parts, engine.database, engine.database, engine.pool, engine.vault, world.clock)
+    return assemble(world.parts, engine.database, engine.pool, engine.vault, world.clock)
 
 
 async def test_a_record_that_is_refused_again_stays_open_with_the_new_code(world: World) -> None:

@@ -1,6 +1,7 @@
 """The application: every endpoint, one place where exceptions become problems, and the care of the pool beside it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -29,6 +30,8 @@ from vnum.api.reviews import Reviews
 from vnum.api.tariffs import Tariffs
 from vnum.api.usage import Usages
 from vnum.engine import Engine
+from vnum.meters import REFUSALS, REQUEST_S, REQUESTS
+from vnum.model.acting import apart
 
 log = structlog.get_logger()
 
@@ -44,7 +47,7 @@ def make_app(engine: Engine) -> web.Application:
     app = web.Application(middlewares=[_problems], client_max_size=MOST_BYTES)
     repeats = Repeats(engine.answers)
     for endpoint in endpoints(engine):
-        handler = handler_of(endpoint, engine.keys, repeats)
+        handler = handler_of(endpoint, engine.keys, repeats, engine.audit, engine.registry.has)
         app.router.add_route(endpoint.method, endpoint.path, handler)
         if endpoint.roles is ANYONE:
             app.router.add_head(endpoint.path, handler)  # what load balancers ask
@@ -75,13 +78,21 @@ def endpoints(engine: Engine) -> list[Endpoint]:
 
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    began = time.perf_counter()
+    resource = request.match_info.route.resource
+    endpoint = f"{request.method} {resource.canonical}" if resource else "none"
+    response: web.StreamResponse
     try:
-        return await handler(request)
+        response = await handler(request)
     except Exception as trouble:
-        response = response_of(problem_answer(_problem_of(trouble)))
+        problem = _problem_of(trouble)
+        REFUSALS.labels(problem.code).inc()
+        response = response_of(problem_answer(problem))
         if isinstance(trouble, web.HTTPMethodNotAllowed):
             response.headers[hdrs.ALLOW] = trouble.headers[hdrs.ALLOW]
-        return response
+    REQUESTS.labels(endpoint, response.status).inc()
+    REQUEST_S.labels(endpoint).observe(time.perf_counter() - began)
+    return response
 
 
 def _problem_of(trouble: Exception) -> Problem:
@@ -94,7 +105,7 @@ def _problem_of(trouble: Exception) -> Problem:
 
 def _tending(engine: Engine) -> Callable[[web.Application], AsyncIterator[None]]:
     async def while_running(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(_tend(engine))
+        task = asyncio.create_task(_tend(engine), context=apart())
         yield
         task.cancel()
         with suppress(asyncio.CancelledError):

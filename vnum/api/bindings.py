@@ -91,12 +91,12 @@ class Bindings:
 
     def endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint("POST", "/v1/bindings", PLATFORMS, self.bind, BindRequest),
-            Endpoint("POST", "/v1/bindings/batch", PLATFORMS, self.bind_many, Batch),
+            Endpoint("POST", "/v1/bindings", PLATFORMS, self.bind, BindRequest, audited=True),
+            Endpoint("POST", "/v1/bindings/batch", PLATFORMS, self.bind_many, Batch, audited=True),
             Endpoint("GET", "/v1/bindings", SHOPS, self.of_order, BindingQuery),
             Endpoint("GET", "/v1/bindings/{binding_id}", PLATFORMS, self.get),
-            Endpoint("POST", "/v1/bindings/{binding_id}/extend", PLATFORMS, self.extend, Extend),
-            Endpoint("POST", "/v1/bindings/{binding_id}/release", PLATFORMS, self.release, Release),
+            Endpoint("POST", "/v1/bindings/{binding_id}/extend", PLATFORMS, self.extend, Extend, audited=True),
+            Endpoint("POST", "/v1/bindings/{binding_id}/release", PLATFORMS, self.release, Release, audited=True),
         ]
 
     async def bind(self, call: Call, request: BindRequest) -> Answer:

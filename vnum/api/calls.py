@@ -15,6 +15,7 @@ from vnum.api.bodies import decode
 from vnum.api.endpoint import Call, Endpoint
 from vnum.engine import Engine
 from vnum.finance import DisputeState, plain
+from vnum.meters import ROUTES
 from vnum.model.refusals import Code, Refused
 from vnum.service.call_record import CallRecord, Instant
 from vnum.service.calls import PAGE, FiledCall
@@ -102,7 +103,7 @@ class Calls:
 
     def endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint("POST", "/v1/calls/route", SWITCHES, self.route, RouteRequest),
+            Endpoint("POST", "/v1/calls/route", SWITCHES, self.route, RouteRequest, audited=True),
             Endpoint("POST", "/v1/calls/records", SWITCHES, self.records, Report),
             Endpoint("GET", "/v1/calls", PAYERS, self.list, CallQuery),
         ]
@@ -127,6 +128,7 @@ class Calls:
         except Exception as trouble:
             log.warning("route_failed_closed", trouble=type(trouble).__name__)
             decision = fail_closed(trouble)
+        ROUTES.labels(decision.action, decision.code or "").inc()
         return json_answer(200, decision, fresh=True)
 
     async def records(self, call: Call, report: Report) -> Answer:

@@ -11,12 +11,19 @@ from vnum.api.answers import Answer, response_of
 from vnum.api.auth import NOBODY, caller_of
 from vnum.api.bodies import Nothing, decode, read_query
 from vnum.api.idempotency import Once, Repeats
+from vnum.model.acting import Acting, act
+from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refused
+from vnum.service.audit import Audit
 from vnum.service.keys import ApiKeys, Caller, Role
 
-_WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PATCH, hdrs.METH_PUT})
+_WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PATCH, hdrs.METH_PUT, hdrs.METH_DELETE})
 _JSON: Final = "application/json"
 _FILE: Final = "text/csv"
+_IDS: Final = ("merchant_id", "host", "order_id", "tariff_id", "period")
+"""Fields of a body that name what it is about."""
+
+_MOST_OF_ID: Final = 64
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +46,9 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     `file` = the body is a file, which `run` reads piece by piece (`vnum.api.files`), and `takes` is of the query. Such
     a POST changes nothing, so it needs no Idempotency-Key.
+
+    `audited` = the use case writes its own audit entries, with what it changes, or changes nothing. Of every other
+    POST, PATCH, PUT and DELETE an entry says who asked for it, before it is done.
     """
 
     method: str
@@ -47,22 +57,49 @@ class Endpoint(msgspec.Struct, frozen=True):
     run: Run
     takes: type[msgspec.Struct] = Nothing
     file: bool = False
+    audited: bool = False
+
+
+def _noted(endpoint: Endpoint, audit: Audit, is_host: Callable[[str], bool]) -> Run:
+    """The endpoint's run, behind an audit entry that says what was asked for."""
+    did = f"{endpoint.method} {endpoint.path}"
+
+    async def run(call: Call, asked: Any) -> Answer | web.StreamResponse:
+        await audit.note(did, [" ".join(_subjects(call, asked, is_host))])
+        return await endpoint.run(call, asked)
+
+    return run
+
+
+def _subjects(call: Call, asked: Any, is_host: Callable[[str], bool]) -> list[str]:
+    """What the path names, and the body by an id. People put phones where ids belong: those are left out."""
+    named = {
+        name: value if is_host(value) or not _is_phone(value) else "?"
+        for name, value in call.request.match_info.items()
+    }
+    named |= {field: value for field in _IDS if isinstance(value := getattr(asked, field, None), str)}
+    return [f"{name}={value[:_MOST_OF_ID]}" for name, value in named.items()]
 
 
 class WrongMediaType(Exception):
     """A body that says it is something else than it has to be."""
 
 
-def handler_of(endpoint: Endpoint, keys: ApiKeys, repeats: Repeats) -> Callable[[web.Request], Awaitable[Any]]:
+def handler_of(
+    endpoint: Endpoint, keys: ApiKeys, repeats: Repeats, audit: Audit, is_host: Callable[[str], bool]
+) -> Callable[[web.Request], Awaitable[Any]]:
     """What aiohttp calls."""
     if endpoint.file or endpoint.method not in _WITH_BODY:
         return _reading(endpoint, keys)
+    if not endpoint.audited:
+        endpoint = msgspec.structs.replace(endpoint, run=_noted(endpoint, audit, is_host))
     decoder = msgspec.json.Decoder(endpoint.takes)
     takes_key = endpoint.method == hdrs.METH_POST
     run, roles = endpoint.run, endpoint.roles
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = await caller_of(keys, request, roles)
+        act(Acting(caller.key_id, caller.merchants, caller.carrier))
         _check_media_type(request)
         try:
             body = await request.read()
@@ -89,6 +126,7 @@ async def _decode_and_run(endpoint: Endpoint, decoder: "msgspec.json.Decoder[Any
 def _reading(endpoint: Endpoint, keys: ApiKeys) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = await caller_of(keys, request, endpoint.roles) if endpoint.roles else NOBODY
+        act(Acting(caller.key_id, caller.merchants, caller.carrier))
         if endpoint.file:
             _check_media_type(request, _FILE)
         asked = read_query(_only_once(request), endpoint.takes)
@@ -96,6 +134,14 @@ def _reading(endpoint: Endpoint, keys: ApiKeys) -> Callable[[web.Request], Await
         return response_of(answer) if isinstance(answer, Answer) else answer
 
     return handle
+
+
+def _is_phone(value: str) -> bool:
+    try:
+        parse_recipient(value)
+    except PhoneError:
+        return False
+    return True
 
 
 def _check_media_type(request: web.Request, wanted: str = _JSON) -> None:

@@ -1,6 +1,7 @@
 """Whether this process lives, and whether it can serve."""
 
 import msgspec
+from aiohttp import hdrs, web
 
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import ANYONE
@@ -8,6 +9,7 @@ from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint
 from vnum.api.problems import Problem, problem
 from vnum.engine import Engine
+from vnum.meters import CONTENT_TYPE, exposition
 from vnum.model.refusals import Code
 
 
@@ -38,11 +40,16 @@ class Health:
         return [
             Endpoint("GET", "/healthz", ANYONE, self.alive),
             Endpoint("GET", "/readyz", ANYONE, self.ready),
+            Endpoint("GET", "/metrics", ANYONE, self.metrics),
         ]
 
     async def alive(self, call: Call, asked: Nothing) -> Answer:
         """200 for as long as the process answers."""
         return json_answer(200, Alive())
+
+    async def metrics(self, call: Call, asked: Nothing) -> web.Response:
+        """Counts and times in Prometheus' text format; of all workers together."""
+        return web.Response(body=exposition(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
     async def ready(self, call: Call, asked: Nothing) -> Answer:
         """200 when PostgreSQL answers and is migrated, else 503."""

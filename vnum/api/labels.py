@@ -50,7 +50,7 @@ class Labels:
         self._engine = engine
 
     def endpoints(self) -> list[Endpoint]:
-        return [Endpoint("POST", "/v1/labels/current", READERS, self.current, Current)]
+        return [Endpoint("POST", "/v1/labels/current", READERS, self.current, Current, audited=True)]
 
     async def current(self, call: Call, asked: Current) -> Answer:
         """A result an item, in order. What a tied key may not see is not found."""

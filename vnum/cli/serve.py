@@ -9,10 +9,12 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from tempfile import TemporaryDirectory
 
 import click
 from rich.table import Table
 
+from vnum import meters
 from vnum.api.server import serve as serve_api
 from vnum.cli.session import bring_up, command, console, parts, servers
 from vnum.engine import Engine, open_engine
@@ -38,10 +40,14 @@ async def serve(workers: int, inherited: int | None, *, demo: bool) -> None:
         await bring_up(settings, endpoints)
         with _listen(settings) as listening:
             async with open_engine(parts(settings, endpoints)) as engine, _demo_keys(engine, wanted=demo):
-                with _children(workers - 1, listening, settings, endpoints) as children:
+                if workers == 1:
                     async with serve_api(engine, settings.host, settings.port, sock=listening):
                         _announce(settings, endpoints, workers)
-                        await _until_stopped(children)
+                        await _until_stopped()
+                    return
+                with _children(workers, listening, settings, endpoints) as children:
+                    _announce(settings, endpoints, workers)
+                    await _until_stopped(children)
 
 
 async def _worker(settings: Settings, endpoints: Endpoints, listening: socket.socket) -> None:
@@ -77,12 +83,14 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 class _children:  # noqa: N801 - a context manager
-    """The other workers, with the servers' addresses in their environment."""
+    """Several workers, with the servers' addresses in their environment, and one folder for what they count."""
 
     def __init__(self, count: int, listening: socket.socket, settings: Settings, endpoints: Endpoints) -> None:
         self._count = count
         self._fd = listening.fileno()
+        self._counts = TemporaryDirectory(prefix="vnum-meters-")
         self._environment = os.environ | {
+            meters.FOLDER: self._counts.name,
             "VNUM_POSTGRES_DSN": endpoints.postgres_dsn,
             "VNUM_REDIS_URL": endpoints.redis_url,
             "VNUM_MASTER_KEY_FILE": str(settings.key_file),
@@ -124,6 +132,7 @@ class _children:  # noqa: N801 - a context manager
             with suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=15)
             child.kill()
+        self._counts.cleanup()
 
 
 @asynccontextmanager

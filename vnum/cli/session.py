@@ -1,6 +1,8 @@
 """What most commands need: settings, servers, an engine; and troubles told in a line instead of a traceback."""
 
+import getpass
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +18,7 @@ from rich.console import Console
 
 from vnum.engine import Engine, Parts, open_engine
 from vnum.finance import BillingRefusal
+from vnum.model.acting import Acting, act
 from vnum.model.refusals import Refused, UnusableFile
 from vnum.pool.redis_pool import PoolDown
 from vnum.servers import Endpoints, ServerTrouble, open_servers
@@ -55,6 +58,7 @@ def judging_command(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P
 def _run(function: Callable[P, Coroutine[Any, Any, R]], exit_code: int) -> Callable[P, R]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        act(Acting(f"operator:{_account()}"))
         try:
             return uvloop.run(function(*args, **kwargs))
         except BillingRefusal as refused:
@@ -66,6 +70,14 @@ def _run(function: Callable[P, Coroutine[Any, Any, R]], exit_code: int) -> Calla
             raise _Told(f"{where}{trouble.strerror or trouble}", exit_code) from trouble
 
     return run
+
+
+def _account() -> str:
+    """Whose hands are on the keyboard, as far as the machine knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 class _Told(click.ClickException):

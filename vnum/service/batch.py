@@ -42,7 +42,7 @@ class Batch:
 
     def terms(self, order: Order, host: Host) -> Terms:
         """The same object for orders of the same terms at the same instant: it is sent once."""
-        key = (self.now, order.wish, order.mode, order.ttl_days, order.order_status, host.quarantine_days)
+        key = (self.now, order.by, order.wish, order.mode, order.ttl_days, order.order_status, host.quarantine_days)
         if key not in self._terms:
             expires_at = self.now + life(order.ttl_days)
             self._terms[key] = Terms(
@@ -53,6 +53,7 @@ class Batch:
                 order.order_status,
                 expires_at,
                 host.held_until(expires_at),
+                order.by,
             )
         return self._terms[key]
 

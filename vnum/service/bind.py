@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from asyncpg import PostgresError
 
+from vnum.model.acting import acting
 from vnum.model.cells import cell_of
 from vnum.model.ids import RANDOM_BYTES, new_ids
 from vnum.model.orders import BINDABLE, OrderStatus, advances
@@ -128,6 +129,7 @@ class Binder:
             recipient_name=recipient_name,
             parcels=parcels,
             under_way=under_way,
+            by=acting().by,
         )
 
     def cell_of(self, order: Order) -> int:

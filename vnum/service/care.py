@@ -10,6 +10,7 @@ from vnum.model.instants import day_of
 from vnum.model.numbers import index_of, parse_extension
 from vnum.pool.redis_pool import PoolDown, RedisPool
 from vnum.service import clock as clocks
+from vnum.service.audit import Audit
 from vnum.service.clock import Clock
 from vnum.service.registry import Registry
 from vnum.service.supply import Supply
@@ -63,6 +64,7 @@ class Care:
         pool: RedisPool,
         registry: Registry,
         supply: Supply,
+        audit: Audit,
         clock: Clock,
         cells: int,
     ) -> None:
@@ -70,6 +72,7 @@ class Care:
         self._pool = pool
         self._registry = registry
         self._supply = supply
+        self._audit = audit
         self._clock = clock
         self._cells = cells
         self._rolled_on = -1
@@ -92,6 +95,7 @@ class Care:
         await self._registry.refresh()
         for cell in range(self._cells):
             await self.free_orphans(cell, now)
+        await self._audit.link()
         if day_of(now) != self._rolled_on:
             await self._roll(now)
             await idempotency.forget(self._database)

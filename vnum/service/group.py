@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from vnum.model.acting import apart
 from vnum.model.refusals import Code, Refused
 
 T = TypeVar("T")
@@ -15,7 +16,8 @@ class Group(Generic[T, R]):
     """Runs what was submitted meanwhile as one batch, on a few lanes at once.
 
     An idle lane starts at once; while all are busy the queue grows, and the next free lane takes all of it up to
-    `max_batch`. Nothing waits for company, so a batch waits no longer than the one before it takes.
+    `max_batch`. A lane works for many requests, so it acts for none of them (`vnum.model.acting`). Nothing waits for
+    company, so a batch waits no longer than the one before it takes.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Group(Generic[T, R]):
         self._waiting.append((item, future))
         if self._idle:
             self._idle -= 1
-            task = asyncio.create_task(self._lane())
+            task = asyncio.create_task(self._lane(), context=apart())
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)
         return future

@@ -16,6 +16,7 @@ from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.clock import Clock
 from vnum.service.registry import Registry
 from vnum.service.supply import Supply
+from vnum.store import audit
 from vnum.store import bindings as stored
 from vnum.store.database import ENDED, LOST, Connection, Database, trying_again, writer_of
 
@@ -110,6 +111,15 @@ class Lifetime:
                 held_until,
                 self._clock.simulated(),
             )
+            if done:
+                await audit.add(
+                    connection,
+                    cell_in(was.binding_id),
+                    extended.now,
+                    "binding.extended",
+                    [str(was.binding_id)],
+                    f"until {extended.binding.expires_at:%FT%TZ}",
+                )
             if done and also is not None:
                 await also(connection, extended)
             return done
@@ -118,7 +128,7 @@ class Lifetime:
         binding_id, done = seen.binding.binding_id, False
         async for attempt in trying_again():
             with attempt:
-                async with self._database.acquire() as connection:
+                async with self._database.acquire() as connection, connection.transaction():
                     done = await stored.release(
                         connection,
                         cell_in(binding_id),
@@ -128,6 +138,9 @@ class Lifetime:
                         held_until,
                         reason,
                     )
+                    if done:
+                        ids = [str(binding_id)]
+                        await audit.add(connection, cell_in(binding_id), seen.now, "binding.released", ids, reason)
         return done
 
     async def _read(self, binding_id: UUID) -> Seen:

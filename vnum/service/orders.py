@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from vnum.model.acting import SYSTEM
 from vnum.model.bindings import MAX_TTL_DAYS, Mode
 from vnum.model.orders import OrderStatus
 from vnum.service.supply import Wish
@@ -41,7 +42,8 @@ class BindRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request that passed the checks: its phone in canonical form, and the hashes of phone and order.
 
-    `under_way` = the number of a parcel under way lapsed, and it gets another: no cap on spending keeps it from one.
+    `by` = who asks for it. `under_way` = the number of a parcel under way lapsed, and it gets another: no cap on
+    spending keeps it from one.
     """
 
     merchant_id: str
@@ -56,3 +58,4 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     recipient_name: str | None = None
     parcels: Sequence[Parcel] = ()
     under_way: bool = False
+    by: str = SYSTEM.by

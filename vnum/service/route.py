@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from vnum.model.acting import acting
 from vnum.model.cells import cell_of
 from vnum.model.hosts import Host, HostState
 from vnum.model.phones import ANONYMOUS, PhoneError, parse_caller
@@ -19,6 +20,7 @@ from vnum.service.group import Group
 from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.store import calls as stored
+from vnum.store.calls import Chosen
 from vnum.store.database import Database
 from vnum.vault import Vault
 
@@ -90,7 +92,6 @@ class Routes:
     def __init__(
         self,
         database: Database,
-        notes: Database,
         vault: Vault,
         registry: Registry,
         clock: Clock,
@@ -98,14 +99,13 @@ class Routes:
         policy: Policy,
     ) -> None:
         self._database = database
-        self._notes = notes
         self._vault = vault
         self._registry = registry
         self._clock = clock
         self._cells = cells
         self._policy = policy
         self._asked: Group[_Dialled, Record] = Group(self._ask, lanes=2)
-        self._chosen: Group[tuple[int, str, UUID], None] = Group(self._remember, lanes=1)
+        self._chosen: Group[Chosen, None] = Group(self._remember, lanes=1)
 
     async def route(self, request: RouteRequest, at: datetime | None = None) -> Decision:
         """Fails closed: what is not certain to be allowed is rejected. Raises Refused (overloaded) only.
@@ -142,7 +142,9 @@ class Routes:
 
     async def _connect(self, host: Host, call_id: str, record: Record) -> Decision:
         binding_id = record["binding_id"]
-        await self._chosen.submit((cell_of(self._cells, call_id), call_id, binding_id))
+        await self._chosen.submit(
+            Chosen(cell_of(self._cells, call_id), call_id, binding_id, host.cell, record["now"], acting().by)
+        )
         return Decision(
             action=Action.CONNECT,
             binding_id=binding_id,
@@ -194,9 +196,9 @@ class Routes:
             answers |= zip(positions, found, strict=True)
         return [answers[n] for n in range(len(dialled))]
 
-    async def _remember(self, rows: Sequence[tuple[int, str, UUID]]) -> list[None]:
-        """Without waiting for the disk: the record finds its binding by the slot, should this be lost."""
-        await stored.remember_routes(self._notes, rows)
+    async def _remember(self, rows: Sequence[Chosen]) -> list[None]:
+        """The number is told when it is on disk who was told."""
+        await stored.remember_routes(self._database, rows)
         return [None] * len(rows)
 
 

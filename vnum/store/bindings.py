@@ -8,6 +8,7 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model.orders import OrderStatus
+from vnum.store.audit import entry_id
 from vnum.store.database import Connection, Database, aware
 from vnum.store.queries import queries
 
@@ -25,6 +26,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     order_status: str
     expires_at: datetime
     held_until: datetime
+    by: str
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -62,7 +64,8 @@ async def bind(
         tuple(number[id(term)] for term in terms),
         *zip(*map(msgspec.structs.astuple, distinct.values()), strict=True),
     )
-    records = await connection.fetch(SQL["bind"], cell, now, writer, key_id, *columns, STATUSES)
+    entry = entry_id(cell, now)
+    records = await connection.fetch(SQL["bind"], cell, now, writer, key_id, *columns, STATUSES, entry)
     return {record["binding_id"]: record["bound"] for record in records}
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import astuple
 
 from vnum.finance import Rated
 from vnum.model.ids import cell_in
+from vnum.store.audit import entry_id
 from vnum.store.database import Connection, Database
 from vnum.store.queries import queries
 
@@ -60,6 +61,17 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     biz_at: datetime
 
 
+class Chosen(msgspec.Struct, frozen=True, gc=False):
+    """A call that is connected: to which binding, whose number the switch `by` is told. `cell` is the host's."""
+
+    call_cell: int
+    call_id: str
+    binding_id: UUID
+    cell: int
+    at: datetime
+    by: str
+
+
 async def route(
     database: Database, cell: int, asked: Sequence[tuple[str, str, bytes, datetime | None]]
 ) -> list[Record]:
@@ -68,10 +80,16 @@ async def route(
     return sorted(records, key=lambda record: record["n"])
 
 
-async def remember_routes(database: Database, rows: Sequence[tuple[int, str, UUID]]) -> None:
-    """(call cell, call id, binding id): the last one of a call counts."""
-    last = {row[:2]: row for row in rows}.values()
-    await database.execute(SQL["remember_routes"], *zip(*last, strict=True))
+async def remember_routes(database: Database, rows: Sequence[Chosen]) -> None:
+    """The last one of a call counts; that its number was read is written for each, an entry a cell."""
+    calls = {(row.call_cell, row.call_id): row for row in rows}
+    cells = {row.cell: row.at for row in rows}
+    await database.execute(
+        SQL["remember_routes"],
+        *zip(*((*call, row.binding_id) for call, row in calls.items()), strict=True),
+        *zip(*((row.cell, row.by, str(row.binding_id)) for row in rows), strict=True),
+        *zip(*((cell, entry_id(cell, at), at) for cell, at in cells.items()), strict=True),
+    )
 
 
 async def wrong_extension(

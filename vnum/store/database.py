@@ -60,13 +60,8 @@ async def open_database(
     *,
     connections: int,
     statement_timeout_s: int = 30,
-    durable: bool = True,
 ) -> Database:
-    """A pool of prepared, fixed connections.
-
-    `durable=False` is for what may be lost in a crash (which binding a call was routed to), never for what is
-    acknowledged. Sessions change no setting of their own, so none is reset between uses.
-    """
+    """A pool of prepared, fixed connections. Sessions change no setting of their own, so none is reset between uses."""
     check_schema(schema)
     return await asyncpg.create_pool(
         dsn,
@@ -83,7 +78,7 @@ async def open_database(
             "statement_timeout": f"{statement_timeout_s}s",
             "idle_in_transaction_session_timeout": f"{statement_timeout_s * 2}s",
             "plan_cache_mode": "force_generic_plan",
-            "synchronous_commit": "on" if durable else "off",
+            "synchronous_commit": "on",
             "application_name": "vnum",
         },
     )

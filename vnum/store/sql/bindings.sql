@@ -25,12 +25,13 @@ LEFT JOIN LATERAL (
 -- whose merchant's month is closed at $2 (a stale clock), or whose host is not active. A slot whose
 -- order was bound by another meanwhile is noted in orphans by the same commit.
 -- $1 cell, $2 now, $3 writer, $4 key id, $5 to $15 an array a column; the last of them, term, says which of the terms
--- ($16 to $22, an array a column too) a row has: most rows of a batch share theirs. $23 the statuses of an order in their
--- order: a late message does not take one back.
+-- ($16 to $23, an array a column too) a row has: most rows of a batch share theirs. $24 the statuses of an order in their
+-- order: a late message does not take one back. $25 the id of the batch's audit entry.
 WITH item AS MATERIALIZED (
     SELECT i.*, ($16::text[])[term] AS mode, ($17::text[])[term] AS city, ($18::bool[])[term] AS city_strict,
            ($19::smallint[])[term] AS ttl_days, ($20::text[])[term] AS order_status,
-           ($21::timestamptz[])[term] AS expires_at, ($22::timestamptz[])[term] AS held_until
+           ($21::timestamptz[])[term] AS expires_at, ($22::timestamptz[])[term] AS held_until,
+           ($23::text[])[term] AS actor
     FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[],
                 $12::bytea[], $13::bytea[], $14::bytea[], $15::smallint[])
          AS i (binding_id, host, extension, merchant_id, order_id, holder_order, holder_recipient,
@@ -61,8 +62,8 @@ WITH item AS MATERIALIZED (
     ON CONFLICT (cell, merchant_id, order_id) DO UPDATE
     SET binding_id = excluded.binding_id, host = excluded.host, extension = excluded.extension,
         mode = excluded.mode, recipient_hash = excluded.recipient_hash,
-        order_status = CASE WHEN array_position($23::text[], o.order_status)
-                                 > array_position($23::text[], excluded.order_status)
+        order_status = CASE WHEN array_position($24::text[], o.order_status)
+                                 > array_position($24::text[], excluded.order_status)
                             THEN o.order_status ELSE excluded.order_status END,
         bound_at = excluded.bound_at, ended_at = excluded.ended_at, released = false
     WHERE o.ended_at <= $2
@@ -74,6 +75,10 @@ WITH item AS MATERIALIZED (
     SELECT $1, binding_id, merchant_id, order_id, host, extension, mode, city, city_strict,
            ttl_days, $2, expires_at, expires_at, $4, recipient, recipient_hash, recipient_name
     FROM item WHERE (binding_id IN (SELECT won.binding_id FROM won)) IS TRUE ORDER BY binding_id
+), audit AS (
+    INSERT INTO audit_entries (cell, entry_id, at, did, actors, subjects)
+    SELECT $1, $25, $2, 'binding.bound', array_agg(actor), array_agg(binding_id::text)
+    FROM item WHERE (binding_id IN (SELECT won.binding_id FROM won)) IS TRUE HAVING count(*) > 0
 ), lost AS (
     INSERT INTO orphans (cell, binding_id, host, extension)
     SELECT $1, binding_id, host, extension FROM item

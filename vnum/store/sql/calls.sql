@@ -20,7 +20,15 @@ LEFT JOIN LATERAL (
 ) AS b ON true;
 
 -- name: remember_routes
--- The binding that a call was connected to, for its record. $1 cells, $2 call ids, $3 binding ids.
+-- The binding that a call was connected to, for its record; and who was told its number. $1 cells, $2 call ids, $3
+-- binding ids; $4 hosts' cells, $5 keys, $6 what they read; $7 cells, each once, with $8 an entry id and $9 the instant.
+WITH audit AS (
+    INSERT INTO audit_entries (cell, entry_id, at, did, actors, subjects)
+    SELECT e.cell, e.entry_id, e.at, 'number.read', array_agg(r.actor), array_agg(r.subject)
+    FROM unnest($7::smallint[], $8::uuid[], $9::timestamptz[]) AS e (cell, entry_id, at)
+    JOIN unnest($4::smallint[], $5::text[], $6::text[]) AS r (cell, actor, subject) USING (cell)
+    GROUP BY e.cell, e.entry_id, e.at
+)
 INSERT INTO call_keys AS k (cell, call_id, binding_id)
 SELECT * FROM unnest($1::smallint[], $2::text[], $3::uuid[]) AS i (cell, call_id, binding_id) ORDER BY 1, 2
 ON CONFLICT (cell, call_id) DO UPDATE SET binding_id = excluded.binding_id WHERE k.content IS NULL;

@@ -1,0 +1,37 @@
+"""What is counted, for Prometheus: requests, refusals, routes.
+
+Labels are closed sets (paths as declared, codes, states), never an id, a number or a name. Of several workers on one
+port each writes its counts where all can read them (PROMETHEUS_MULTIPROC_DIR, set by `vnum serve`), so that any of them
+can tell the sum.
+"""
+
+import os
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_ALONE: Final = CollectorRegistry()
+
+REQUESTS: Final = Counter("vnum_requests", "Requests answered.", ["endpoint", "status"], registry=_ALONE)
+REQUEST_S: Final = Histogram(
+    "vnum_request_seconds",
+    "Seconds from a request's head to its answer.",
+    ["endpoint"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+    registry=_ALONE,
+)
+REFUSALS: Final = Counter("vnum_refusals", "Requests refused, by code.", ["code"], registry=_ALONE)
+ROUTES: Final = Counter("vnum_routes", "What the switch was told.", ["action", "code"], registry=_ALONE)
+
+
+def exposition() -> bytes:
+    """Everything counted so far, in Prometheus' text format."""
+    if FOLDER not in os.environ:
+        return generate_latest(_ALONE)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # registers itself
+    return generate_latest(registry)

@@ -1,0 +1,36 @@
+"""Who acts: the key behind a request, the operator at the command line, or vnum itself.
+
+It goes along with the task, not through every signature: whatever a request runs is done by its key, is written so in
+the audit, and sees what that key may see. Work for many at once (group commits, care) runs in a context of its own.
+"""
+
+from contextvars import Context, ContextVar
+
+import msgspec
+
+
+class Acting(msgspec.Struct, frozen=True, gc=False):
+    """`by` = the id of a key, `operator:<account>`, or `system`. `merchants`, `carrier`: what he is tied to; None = not
+    tied."""
+
+    by: str
+    merchants: frozenset[str] | None = None
+    carrier: str | None = None
+
+
+SYSTEM = Acting("system")
+_ACTING: ContextVar[Acting] = ContextVar("acting", default=SYSTEM)
+
+
+def acting() -> Acting:
+    return _ACTING.get()
+
+
+def act(who: Acting) -> None:
+    """From here on, in this task."""
+    _ACTING.set(who)
+
+
+def apart() -> Context:
+    """A context for work that is nobody's request alone."""
+    return Context()
