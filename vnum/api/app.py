@@ -10,6 +10,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from vnum.api.answers import problem_answer, response_of
+from vnum.api.audit import Audits
 from vnum.api.auth import ANYONE
 from vnum.api.bills import Bills
 from vnum.api.bindings import Bindings
@@ -71,6 +72,7 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Reconciliations(engine),
         Bills(engine),
         Usages(engine),
+        Audits(engine),
         Health(engine),
     )
     return [endpoint for noun in nouns for endpoint in noun.endpoints()]

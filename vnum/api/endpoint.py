@@ -17,7 +17,7 @@ from vnum.model.refusals import Code, Refused
 from vnum.service.audit import Audit
 from vnum.service.keys import ApiKeys, Caller, Role
 
-_WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PATCH, hdrs.METH_PUT, hdrs.METH_DELETE})
+CHANGING: Final = frozenset({hdrs.METH_POST, hdrs.METH_PATCH, hdrs.METH_PUT, hdrs.METH_DELETE})
 _JSON: Final = "application/json"
 _FILE: Final = "text/csv"
 _IDS: Final = ("merchant_id", "host", "order_id", "tariff_id", "period")
@@ -89,7 +89,7 @@ def handler_of(
     endpoint: Endpoint, keys: ApiKeys, repeats: Repeats, audit: Audit, is_host: Callable[[str], bool]
 ) -> Callable[[web.Request], Awaitable[Any]]:
     """What aiohttp calls."""
-    if endpoint.file or endpoint.method not in _WITH_BODY:
+    if endpoint.file or endpoint.method not in CHANGING:
         return _reading(endpoint, keys)
     if not endpoint.audited:
         endpoint = msgspec.structs.replace(endpoint, run=_noted(endpoint, audit, is_host))

@@ -2,6 +2,7 @@
 
 import click
 
+from vnum.cli.audit import audit
 from vnum.cli.bills import bills
 from vnum.cli.clock import clock
 from vnum.cli.disputes import disputes
@@ -49,6 +50,7 @@ for command in (
     bills,
     usage,
     keys,
+    audit,
     clock,
     doctor,
     migrate,

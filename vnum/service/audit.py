@@ -1,7 +1,7 @@
 """Audit: who did what, when and why, in a chain that shows when an entry was changed, added or taken away."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
@@ -34,13 +34,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chain shows. `head` = its last hash: keep it elsewhere, and a chain rewritten from its beginning or cut at
-    its end shows too. `broken_at` = the first number that is not what it was; null = whole."""
+    """What a chain shows. `head` = the hash of its last entry, number `last`: kept elsewhere, it shows later that the
+    chain was neither rewritten nor cut. `broken_at` = the first number that is not what it was; null = whole.
+    `waiting` = entries of the last moments, not linked yet."""
 
     cell: int
     entries: int
+    last: int
     head: str
-    unlinked: int
+    waiting: int
     broken_at: int | None
 
 
@@ -64,25 +66,31 @@ class Audit:
                     break
         return linked
 
-    async def verify(self, cell: int, progress: Callable[[int, int], None] | None = None) -> Verdict:
-        """Recomputes the chain of a cell from its entries, here and not in the database."""
-        await stored.link(self._database, cell, LINK)
+    async def verify(
+        self, cell: int, kept: Mapping[int, str], progress: Callable[[int, int], None] | None = None
+    ) -> Verdict:
+        """Recomputes the chain of a cell from its entries, here and not in the database.
+
+        `kept` = number -> hash in hex, as verified before: an entry of that number must still have that hash.
+        """
+        while await stored.link(self._database, cell, LINK) == LINK:
+            pass
         head = await stored.head(self._database, cell)
-        end, before, seq = (head["seq"], head["first_hash"], head["first_seq"]) if head else (0, b"", 0)
-        first = seq
-        broken: int | None = None
-        while broken is None and (records := await stored.chain(self._database, cell, seq, PAGE)):
-            for record in records:
-                before, seq = _hash(before, record), seq + 1
-                if record["seq"] != seq or record["hash"] != before:
-                    broken = seq
-                    break
+        chain = _Chain(head, kept)
+        while records := await stored.chain(self._database, cell, chain.seq, PAGE):
+            if not all(chain.follow(record) for record in records):
+                break
             if progress:
-                progress(seq - first, end - first)
-        if broken is None and head and (seq < end or (seq == end and before != head["hash"])):
-            broken = seq + 1 if seq < end else end
+                progress(chain.seq - chain.first, chain.end - chain.first)
         waiting = await stored.unlinked(self._database, cell)
-        return Verdict(cell=cell, entries=seq - first, head=before.hex(), unlinked=waiting["entries"], broken_at=broken)
+        return Verdict(
+            cell=cell,
+            entries=chain.seq - chain.first,
+            last=chain.seq,
+            head=chain.hash.hex(),
+            waiting=waiting["entries"],
+            broken_at=chain.broken_at(),
+        )
 
     async def entries(
         self,
@@ -101,6 +109,41 @@ class Audit:
         span = (new_id(0, since, lowest), before or new_id(0, until, lowest))
         records = await stored.entries(self._database, cell, span, by, subject, most)
         return [_entry(cell, record) for record in records]
+
+
+class _Chain:
+    """A chain as far as it was followed."""
+
+    def __init__(self, head: Record | None, kept: Mapping[int, str]) -> None:
+        self.first: int = head["first_seq"] if head else 0
+        self.end: int = head["seq"] if head else 0
+        self.hash: bytes = head["first_hash"] if head else b""
+        self._last: bytes = head["hash"] if head else b""
+        self._kept = kept
+        self.seq = self.first
+        self._broken: int | None = None
+
+    def follow(self, record: Record) -> bool:
+        """False = this entry is not what it was."""
+        expected = self.seq + 1
+        computed = _hash(self.hash, record)
+        if (
+            record["seq"] != expected
+            or record["hash"] != computed
+            or self._kept.get(expected, computed.hex()) != computed.hex()
+        ):
+            self._broken = expected
+            return False
+        self.seq, self.hash = expected, computed
+        return True
+
+    def broken_at(self) -> int | None:
+        """A chain that ends before its head, or before an entry that was there once, was cut."""
+        if self._broken is not None:
+            return self._broken
+        if self.seq < max([self.end, *self._kept]):
+            return self.seq + 1
+        return self.seq if self.seq == self.end and self.hash != self._last and self.seq > self.first else None
 
 
 def _entry(cell: int, record: Record) -> Entry:
