@@ -16,6 +16,7 @@ from vnum.api.bills import Bills
 from vnum.api.bindings import Bindings
 from vnum.api.calls import Calls
 from vnum.api.disputes import Disputes
+from vnum.api.docs import add_docs
 from vnum.api.endpoint import Endpoint, WrongMediaType, handler_of
 from vnum.api.files import FileTooLarge
 from vnum.api.health import Health
@@ -47,11 +48,13 @@ def make_app(engine: Engine) -> web.Application:
     """The API of an engine; it tends the pool for as long as it runs."""
     app = web.Application(middlewares=[_problems], client_max_size=MOST_BYTES)
     repeats = Repeats(engine.answers)
-    for endpoint in endpoints(engine):
+    declared = endpoints(engine)
+    for endpoint in declared:
         handler = handler_of(endpoint, engine.keys, repeats, engine.audit, engine.registry.has)
         app.router.add_route(endpoint.method, endpoint.path, handler)
         if endpoint.roles is ANYONE:
             app.router.add_head(endpoint.path, handler)  # what load balancers ask
+    add_docs(app, declared)
     app.cleanup_ctx.append(_tending(engine))
     return app
 

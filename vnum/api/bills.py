@@ -7,7 +7,7 @@ import msgspec
 
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import FINANCE
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import Charge, plain
 from vnum.service.bills import MOST_ROWS
@@ -54,6 +54,7 @@ class Bills:
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint("GET", "/v1/bills/daily", FINANCE, self.daily, BillQuery)]
 
+    @answers(BillPage)
     async def daily(self, call: Call, asked: BillQuery) -> Answer:
         """The charges of one date (Asia/Shanghai), of months open or closed; today's as far as they have begun."""
         page = await self._bills.page(

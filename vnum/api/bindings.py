@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,9 +11,9 @@ import msgspec
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import PLATFORMS, PRINTERS, SHOPS
 from vnum.api.bodies import Nothing, decode
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.idempotency import Once
-from vnum.api.problems import ItemError, item_error, of_trouble
+from vnum.api.problems import EdgeCode, ItemError, item_error, of_trouble
 from vnum.engine import Engine
 from vnum.model.bindings import Binding, Mode, State
 from vnum.model.numbers import Extension, Host, VirtualNumber, format_number
@@ -27,6 +27,27 @@ from vnum.store.database import Connection
 MOST_IN_STATEMENT: Final = 200
 LANES: Final = 3
 """Statements of batches at a time; single binds have lanes of their own."""
+
+REFUSED_BINDS: Final = (
+    Code.INVALID_PHONE,
+    Code.MERCHANT_NOT_FOUND,
+    Code.MERCHANT_SUSPENDED,
+    Code.ORDER_NOT_SHIPPED,
+    Code.BINDING_CONFLICT,
+    Code.SPEND_CAP_REACHED,
+    Code.NO_NUMBER_AVAILABLE,
+    Code.OVERLOADED,
+)
+"""What a bind may be refused for, by itself or in a batch."""
+
+IN_A_BATCH: Final = (
+    Code.INVALID_REQUEST,
+    *REFUSED_BINDS,
+    Code.CLOCK_JUMP,
+    Code.OUTCOME_UNKNOWN,
+    Code.STORE_UNAVAILABLE,
+    EdgeCode.INTERNAL_ERROR,
+)
 
 _REQUEST: Final = msgspec.json.Decoder(BindRequest)
 
@@ -50,19 +71,21 @@ class BindingView(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Each item is read on its own, so that a malformed one spoils no other."""
 
-    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
+    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000, extra={"item": BindRequest})]
 
 
-class Result(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class BindResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`status` is the HTTP code that the item would have got alone."""
+
+    shown: ClassVar[tuple[str, ...]] = ("binding",)
 
     status: int
     binding: BindingView | None = None
     error: ItemError | None = None
 
 
-class Results(msgspec.Struct, frozen=True):
-    results: list[Result]
+class BindResults(msgspec.Struct, frozen=True):
+    results: list[BindResult]
 
 
 class BindingQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +122,7 @@ class Bindings:
             Endpoint("POST", "/v1/bindings/{binding_id}/release", PLATFORMS, self.release, Release, audited=True),
         ]
 
+    @answers(BindingView, status=(201, 200), refuses=REFUSED_BINDS)
     async def bind(self, call: Call, request: BindRequest) -> Answer:
         """201 with a new binding, or 200 with the live one of the same order and phone."""
         outcome = await self._engine.binder.bind_one(request)
@@ -106,9 +130,10 @@ class Bindings:
             raise Refused(outcome.code, outcome.detail, outcome.reason)
         return json_answer(201 if outcome.created else 200, view(outcome.binding, outcome.now))
 
+    @answers(BindResults, within=IN_A_BATCH)
     async def bind_many(self, call: Call, batch: Batch) -> Answer:
         """A result an item, in order; one failure does not fail the rest."""
-        results: list[Result | Order] = [self._read(item) for item in batch.items]
+        results: list[BindResult | Order] = [self._read(item) for item in batch.items]
         first: list[int] = []
         again: list[int] = []
         seen: set[tuple[str, str]] = set()
@@ -120,13 +145,15 @@ class Bindings:
         await asyncio.gather(*(self._bind_some(results, positions) for positions in _chunks(first)))
         for positions in _chunks(again):  # an order's second item comes after its first
             await self._bind_some(results, positions)
-        done = [result for result in results if isinstance(result, Result)]
-        return json_answer(200, Results(done), final=all(result.status < 500 for result in done))
+        done = [result for result in results if isinstance(result, BindResult)]
+        return json_answer(200, BindResults(done), final=all(result.status < 500 for result in done))
 
+    @answers(BindingView, refuses=(Code.BINDING_NOT_FOUND,))
     async def get(self, call: Call, asked: Nothing) -> Answer:
         """One binding, live or not."""
         return _shown(await self._engine.lifetime.get(_id(call)))
 
+    @answers(BindingList, refuses=(Code.ORDER_NOT_SHIPPED,))
     async def of_order(self, call: Call, asked: BindingQuery) -> Answer:
         """The binding that an order names. Merchants and ISVs see it once the order is shipped."""
         reader = Reader(merchants=call.caller.merchants, prints=call.caller.role in PRINTERS)
@@ -138,6 +165,16 @@ class Bindings:
         seen = await self._engine.lifetime.get(binding_id)
         return json_answer(200, BindingList([view(seen.binding, seen.now)]))
 
+    @answers(
+        BindingView,
+        refuses=(
+            Code.BINDING_NOT_FOUND,
+            Code.BINDING_EXPIRED,
+            Code.BINDING_RELEASED,
+            Code.EXTEND_LIMIT,
+            Code.HOST_LOCKED,
+        ),
+    )
     async def extend(self, call: Call, asked: Extend) -> Answer:
         """Adds days of 24 hours to a live binding, up to 180 days in all."""
         once = call.once
@@ -150,18 +187,19 @@ class Bindings:
         seen = await self._engine.lifetime.extend(_id(call), asked.days, keep)
         return _shown(seen, kept=True)
 
+    @answers(BindingView, refuses=(Code.BINDING_NOT_FOUND, Code.BINDING_EXPIRED))
     async def release(self, call: Call, asked: Release) -> Answer:
         """Ends a live binding now; of a released one nothing changes."""
         return _shown(await self._engine.lifetime.release(_id(call), asked.reason))
 
-    def _read(self, item: msgspec.Raw) -> Order | Result:
+    def _read(self, item: msgspec.Raw) -> Order | BindResult:
         try:
             order = self._engine.binder.check(decode(_REQUEST, item))
         except Refused as refused:
             order = refused.refusal
         return order if isinstance(order, Order) else _refused(order)
 
-    async def _bind_some(self, results: "list[Result | Order]", positions: Sequence[int]) -> None:
+    async def _bind_some(self, results: "list[BindResult | Order]", positions: Sequence[int]) -> None:
         """Puts results in place of the orders at these positions."""
         orders = [order for n in positions if isinstance(order := results[n], Order)]
         try:
@@ -170,7 +208,7 @@ class Bindings:
         except Exception as trouble:
             status, error = item_error(of_trouble(trouble))
             for n in positions:
-                results[n] = Result(status, error=error)
+                results[n] = BindResult(status, error=error)
             return
         for n, outcome in zip(positions, outcomes, strict=True):
             results[n] = _result(outcome)
@@ -204,15 +242,15 @@ def _shown(seen: Seen, *, kept: bool = False) -> Answer:
     return json_answer(200, view(seen.binding, seen.now), kept=kept)
 
 
-def _result(outcome: Bound | Refusal) -> Result:
+def _result(outcome: Bound | Refusal) -> BindResult:
     if isinstance(outcome, Refusal):
         return _refused(outcome)
-    return Result(201 if outcome.created else 200, view(outcome.binding, outcome.now))
+    return BindResult(201 if outcome.created else 200, view(outcome.binding, outcome.now))
 
 
-def _refused(refusal: Refusal) -> Result:
+def _refused(refusal: Refusal) -> BindResult:
     status, error = item_error(refusal)
-    return Result(status, error=error)
+    return BindResult(status, error=error)
 
 
 def _id(call: Call) -> UUID:

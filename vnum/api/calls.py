@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ import structlog
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import PAYERS, PRINTERS, SWITCHES
 from vnum.api.bodies import decode
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import DisputeState, plain
 from vnum.meters import ROUTES
@@ -23,9 +23,40 @@ from vnum.service.keep import NotTaken, Status
 from vnum.service.labels import Reader
 from vnum.service.orders import Name
 from vnum.service.records import Reported
-from vnum.service.route import CallId, RouteRequest, fail_closed
+from vnum.service.route import CallId, Decision, RouteRequest, fail_closed
 
 log = structlog.get_logger()
+
+REJECTED: Final = (
+    Code.HOST_NOT_FOUND,
+    Code.INVALID_CALLER,
+    Code.NO_BINDING,
+    Code.BINDING_EXPIRED,
+    Code.BINDING_RELEASED,
+    Code.RECIPIENT_ERASED,
+    Code.CALLER_LOCKED_OUT,
+    Code.TOO_MANY_TRIES,
+    Code.CLOCK_JUMP,
+    Code.OVERLOADED,
+    Code.STORE_UNAVAILABLE,
+)
+"""Why a call goes nowhere."""
+
+UNCHARGED: Final = (
+    Code.INVALID_REQUEST,
+    Code.HOST_NOT_FOUND,
+    Code.INVALID_CALLER,
+    Code.INVALID_NUMBER,
+    Code.NO_BINDING,
+    Code.BINDING_MISMATCH,
+    Code.RELEASE_BEFORE_ANSWER,
+    Code.TIME_IN_FUTURE,
+    Code.TARIFF_NOT_FOUND,
+    Code.RECORD_CONFLICT,
+)
+"""Why nothing is charged by a record."""
+
+NOT_TAKEN: Final = (*UNCHARGED, Code.STORE_UNAVAILABLE)
 
 _RECORD: Final = msgspec.json.Decoder(CallRecord)
 
@@ -42,11 +73,13 @@ _NAMED: Final = msgspec.json.Decoder(_Named)
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Each item is read on its own, so that a malformed one spoils no other."""
 
-    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
+    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000, extra={"item": CallRecord})]
 
 
-class Result(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class RecordResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`minutes` and `cost` (CNY) of rated records and their duplicates. call_id null = not readable."""
+
+    shown: ClassVar[tuple[str, ...]] = ("minutes", "cost")
 
     call_id: str | None
     status: Status
@@ -56,8 +89,8 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     detail: str | None = None
 
 
-class Results(msgspec.Struct, frozen=True):
-    results: list[Result]
+class RecordResults(msgspec.Struct, frozen=True):
+    results: list[RecordResult]
 
 
 class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +106,8 @@ class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CallView(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A call as those see it who pay for it: who rang is left out. `late` = on an invoice after its month's. Platforms
     and admins see host and extension at all times, others once the order is shipped."""
+
+    shown: ClassVar[tuple[str, ...]] = ("host", "extension", "answer_time")
 
     call_id: str
     binding_id: UUID
@@ -108,6 +143,7 @@ class Calls:
             Endpoint("GET", "/v1/calls", PAYERS, self.list, CallQuery),
         ]
 
+    @answers(CallList)
     async def list(self, call: Call, asked: CallQuery) -> Answer:
         """A merchant's calls, 1,000 at a time, by answer (else dial); 92 days at most; never who rang."""
         found = await self._engine.calls.page(
@@ -121,6 +157,7 @@ class Calls:
         more = _cursor(found[-1]) if len(found) == PAGE else None
         return json_answer(200, CallList([_view(one) for one in found], more))
 
+    @answers(Decision, within=REJECTED)
     async def route(self, call: Call, asked: RouteRequest) -> Answer:
         """collect, connect or reject; when the answer can not be made, reject."""
         try:
@@ -131,6 +168,7 @@ class Calls:
         ROUTES.labels(decision.action, decision.code or "").inc()
         return json_answer(200, decision, fresh=True)
 
+    @answers(RecordResults, within=NOT_TAKEN)
     async def records(self, call: Call, report: Report) -> Answer:
         """A result an item, in order; what is not taken is kept for review."""
         read = [_read(item) for item in report.items]
@@ -138,13 +176,15 @@ class Calls:
             [
                 _unread(result, item)
                 for item, result in zip(report.items, read, strict=True)
-                if isinstance(result, Result)
+                if isinstance(result, RecordResult)
             ]
         )
         records = [record for record in read if isinstance(record, CallRecord)]
         reported = iter(await self._engine.records.report(records) if records else [])
         results = [_result(next(reported)) if isinstance(one, CallRecord) else one for one in read]
-        return json_answer(200, Results(results), final=all(one.code != Code.STORE_UNAVAILABLE for one in results))
+        return json_answer(
+            200, RecordResults(results), final=all(one.code != Code.STORE_UNAVAILABLE for one in results)
+        )
 
 
 def _view(call: FiledCall) -> CallView:
@@ -194,15 +234,15 @@ def _within_calendar(instant: datetime) -> datetime:
         raise Refused(Code.INVALID_REQUEST, "a time lies outside of the calendar") from None
 
 
-def _read(item: msgspec.Raw) -> CallRecord | Result:
+def _read(item: msgspec.Raw) -> CallRecord | RecordResult:
     try:
         return decode(_RECORD, item)
     except Refused as refused:
         wrong = refused.refusal
-        return Result(_call_id(item), Status.REJECTED, code=str(wrong.code), detail=wrong.detail)
+        return RecordResult(_call_id(item), Status.REJECTED, code=str(wrong.code), detail=wrong.detail)
 
 
-def _unread(result: Result, item: msgspec.Raw) -> NotTaken:
+def _unread(result: RecordResult, item: msgspec.Raw) -> NotTaken:
     """Kept as it came, whatever its bytes are."""
     return NotTaken(
         call_id=result.call_id or "",
@@ -220,8 +260,8 @@ def _call_id(item: msgspec.Raw) -> str | None:
         return None
 
 
-def _result(reported: Reported) -> Result:
-    return Result(
+def _result(reported: Reported) -> RecordResult:
+    return RecordResult(
         reported.call_id,
         reported.status,
         reported.minutes,

@@ -7,7 +7,7 @@ import msgspec
 
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import FINANCE, PAYERS
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import Dispute, DisputeState
 from vnum.model.refusals import Code, Refused
@@ -71,12 +71,14 @@ class Disputes:
             Endpoint("POST", "/v1/disputes/{dispute_id}/resolve", FINANCE, self.resolve, Resolve),
         ]
 
+    @answers(DisputeView, status=(201,), refuses=(Code.CALL_NOT_FOUND, Code.DISPUTE_OPEN))
     async def open(self, call: Call, asked: OpenDispute) -> Answer:
         """Disputes a call of an open or a closed month; it is billed like any other."""
         caller = call.caller
         dispute = await self._disputes.open(_call_id(call), asked.reason, author=caller.key_id, tie=caller.merchants)
         return json_answer(201, _view(dispute))
 
+    @answers(DisputeList)
     async def list(self, call: Call, asked: DisputeQuery) -> Answer:
         """Disputes, 1,000 at a time, oldest first."""
         found = await self._disputes.page(
@@ -85,6 +87,9 @@ class Disputes:
         more = found[-1].dispute_id if len(found) == PAGE else None
         return json_answer(200, DisputeList([_view(dispute) for dispute in found], more))
 
+    @answers(
+        DisputeView, refuses=(Code.DISPUTE_NOT_FOUND, Code.NOTE_NOT_FOUND, Code.DISPUTE_RESOLVED, Code.DISPUTE_INVALID)
+    )
     async def resolve(self, call: Call, asked: Resolve) -> Answer:
         """Answers a dispute, once; not by a tied key."""
         if call.caller.merchants is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
@@ -38,6 +38,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         return self.request.match_info[name]
 
 
+F = TypeVar("F", bound=Callable[..., Awaitable[Answer | web.StreamResponse]])
 Run = Callable[[Call, Any], Awaitable[Answer | web.StreamResponse]]
 
 
@@ -58,6 +59,21 @@ class Endpoint(msgspec.Struct, frozen=True):
     takes: type[msgspec.Struct] = Nothing
     file: bool = False
     audited: bool = False
+
+    @property
+    def has_body(self) -> bool:
+        """Whether `takes` is read from a body."""
+        return self.method in CHANGING and not self.file
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it takes an Idempotency-Key."""
+        return self.method == hdrs.METH_POST and not self.file
+
+    @property
+    def told(self) -> "Told | None":
+        """What is declared of its answers, by `@answers`."""
+        return getattr(self.run, "told", None)
 
 
 def _noted(endpoint: Endpoint, audit: Audit, is_host: Callable[[str], bool]) -> Run:
@@ -81,6 +97,43 @@ def _subjects(call: Call, asked: Any, is_host: Callable[[str], bool]) -> list[st
     return [f"{name}={value[:_MOST_OF_ID]}" for name, value in named.items()]
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint answers, for its description (`vnum.api.openapi`).
+
+    `gives` = the struct of the answer, `sends` = the media types of a file, `status` = of success. `refuses` = its own
+    codes, beyond those of every endpoint of its kind (`vnum.api.openapi.codes`); `within` = codes that stand inside of
+    an answer of 200, of an item or a decision. `example` = a body or query to show, where the one that is made of the
+    fields (`vnum.api.openapi.examples`) makes no sense.
+    """
+
+    gives: type[msgspec.Struct] | None
+    sends: tuple[str, ...]
+    status: tuple[int, ...]
+    refuses: tuple[str, ...]
+    within: tuple[str, ...]
+    example: dict[str, object] | None
+
+
+def answers(
+    gives: type[msgspec.Struct] | None = None,
+    *,
+    sends: tuple[str, ...] = (),
+    status: tuple[int, ...] = (200,),
+    refuses: tuple[str, ...] = (),
+    within: tuple[str, ...] = (),
+    example: dict[str, object] | None = None,
+) -> Callable[[F], F]:
+    """Declares what the method that runs an endpoint answers; see Told."""
+
+    def declared(run: F) -> F:
+        vars(run)["told"] = Told(
+            gives=gives, sends=sends, status=status, refuses=refuses, within=within, example=example
+        )
+        return run
+
+    return declared
+
+
 class WrongMediaType(Exception):
     """A body that says it is something else than it has to be."""
 
@@ -89,12 +142,12 @@ def handler_of(
     endpoint: Endpoint, keys: ApiKeys, repeats: Repeats, audit: Audit, is_host: Callable[[str], bool]
 ) -> Callable[[web.Request], Awaitable[Any]]:
     """What aiohttp calls."""
-    if endpoint.file or endpoint.method not in CHANGING:
+    if not endpoint.has_body:
         return _reading(endpoint, keys)
     if not endpoint.audited:
         endpoint = msgspec.structs.replace(endpoint, run=_noted(endpoint, audit, is_host))
     decoder = msgspec.json.Decoder(endpoint.takes)
-    takes_key = endpoint.method == hdrs.METH_POST
+    takes_key = endpoint.repeatable
     run, roles = endpoint.run, endpoint.roles
 
     async def handle(request: web.Request) -> web.StreamResponse:

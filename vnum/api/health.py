@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import ANYONE
 from vnum.api.bodies import Nothing
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.problems import Problem, problem
 from vnum.engine import Engine
 from vnum.meters import CONTENT_TYPE, exposition
@@ -43,14 +43,17 @@ class Health:
             Endpoint("GET", "/metrics", ANYONE, self.metrics),
         ]
 
+    @answers(Alive)
     async def alive(self, call: Call, asked: Nothing) -> Answer:
         """200 for as long as the process answers."""
         return json_answer(200, Alive())
 
+    @answers(sends=("text/plain",))
     async def metrics(self, call: Call, asked: Nothing) -> web.Response:
         """Counts and times in Prometheus' text format; of all workers together."""
         return web.Response(body=exposition(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
+    @answers(Ready)
     async def ready(self, call: Call, asked: Nothing) -> Answer:
         """200 when PostgreSQL answers and is migrated, else 503."""
         seen = await self._engine.health.look()

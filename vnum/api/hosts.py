@@ -5,9 +5,11 @@ import msgspec
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import ADMINS
 from vnum.api.bodies import Nothing
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.model.hosts import Host, HostState
+from vnum.model.refusals import Code
+from vnum.service.care import PoolUse
 from vnum.service.hosts import NewHost
 
 
@@ -31,18 +33,22 @@ class Hosts:
             Endpoint("GET", "/v1/pool", ADMINS, self.pool),
         ]
 
+    @answers(Host, status=(201,), refuses=(Code.INVALID_HOST, Code.HOST_EXISTS))
     async def add(self, call: Call, new: NewHost) -> Answer:
         """Registers a host number; 201."""
         return json_answer(201, await self._engine.hosts.add(new))
 
+    @answers(HostList)
     async def list(self, call: Call, asked: Nothing) -> Answer:
         """Every host with its state."""
         return json_answer(200, HostList(await self._engine.hosts.list()))
 
+    @answers(Host, refuses=(Code.HOST_NOT_FOUND, Code.HOST_IN_USE))
     async def change(self, call: Call, change: HostChange) -> Answer:
         """active, draining (no bind), locked (no bind, no extend), retired (only without live bindings)."""
         return json_answer(200, await self._engine.hosts.set_state(call.named("host"), change.state))
 
+    @answers(PoolUse)
     async def pool(self, call: Call, asked: Nothing) -> Answer:
         """Per host and city: free, bound, quarantined, capacity, and the days left at the past week's pace."""
         return json_answer(200, await self._engine.care.use())

@@ -2,7 +2,7 @@
 
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -10,10 +10,10 @@ from aiohttp import web
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import FINANCE
 from vnum.api.bodies import Nothing, storable
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.files import send_file
 from vnum.engine import Engine
-from vnum.finance import InvoiceNotFound, OneInvoice, draft_head, invoice_head, plain, two_places
+from vnum.finance import InvoiceNotFound, Kind, OneInvoice, draft_head, invoice_head, plain, two_places
 from vnum.model.refusals import Code, Refused
 from vnum.service.invoices import PAGE, Format, Selection
 from vnum.service.orders import Name
@@ -27,6 +27,11 @@ _TYPES: Final = {
     Format.JSON: "application/json",
     Format.FAPIAO: "text/csv; charset=utf-8",
 }
+
+
+SENT: Final = tuple(dict.fromkeys(found.partition(";")[0] for found in _TYPES.values()))
+UNSENT: Final = (Code.OVERLOADED, "invoice_inconsistent", "statement_failed")
+"""Why there is no file of an invoice."""
 
 
 class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,8 +70,90 @@ class DraftQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: Name | None = None
 
 
+class LineView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tariff version priced in [starts_at, ends_at): amount = rate x quantity, in CNY. bill_item 0 = number
+    rental, quantity in days; 1 = calls, in units of `unit_s` seconds, calls with a set-up fee, or free units below 0.
+    `count` = bindings or calls."""
+
+    bill_item: Literal[0, 1]
+    kind: Kind
+    tariff_id: str
+    tariff_version: int
+    rate: str
+    unit_s: int | None
+    tax_mode: Literal["included", "added"]
+    tax_rate: str
+    starts_at: datetime
+    ends_at: datetime
+    count: int
+    quantity: int
+    amount: str
+
+
+class TaxShareView(msgspec.Struct, frozen=True, kw_only=True):
+    """What comes under one tax: the amounts, and what is added to them, in CNY."""
+
+    mode: Literal["included", "added"]
+    rate: str
+    base: str
+    added: str
+
+
+class BillView(msgspec.Struct, frozen=True, kw_only=True):
+    """CNY, exact; only amount_due has two places. adjustments: what came late for closed months."""
+
+    period: str
+    merchant_id: str
+    invoice_title: str | None
+    tax_no: str | None
+    lines: list[LineView]
+    adjustments_count: int
+    adjustments_total: str
+    taxes: list[TaxShareView]
+    total_exact: str
+    tax_exact: str
+    carried_in: str
+    balance: str
+    amount_due: str
+    carried_out: str
+
+
+class InvoiceView(BillView, frozen=True, kw_only=True):
+    """A closed month of one merchant. CNY, exact; only amount_due has two places."""
+
+    number: str
+    state: Literal["closed"]
+    closed_at: datetime
+
+
+class NotedInvoiceView(InvoiceView, frozen=True, kw_only=True):
+    """With its notes. carried_in_notes: those whose rests are in carried_in."""
+
+    carried_in_notes: list[str]
+    notes: list[str]
+    balance_after_notes: str
+    amount_due_after_notes: str
+
+
+class DraftView(BillView, frozen=True, kw_only=True):
+    """A month of one merchant that is not closed, as of an instant."""
+
+    number: None
+    state: Literal["draft"]
+    as_of: datetime
+
+
 class InvoiceList(msgspec.Struct, frozen=True, omit_defaults=True):
-    invoices: list[dict[str, object]]
+    """`next` = what to send as `after` for more."""
+
+    invoices: list[InvoiceView]
+    next: str | None = None
+
+
+class DraftList(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`next` = what to send as `after` for more."""
+
+    invoices: list[DraftView]
     next: str | None = None
 
 
@@ -100,6 +187,17 @@ class Invoices:
             Endpoint("GET", "/v1/invoices/{invoice_id}/export", FINANCE, self.export, Export),
         ]
 
+    @answers(
+        Closed,
+        refuses=(
+            Code.MERCHANT_NOT_FOUND,
+            Code.PERIOD_NOT_OVER,
+            Code.PERIOD_OUT_OF_ORDER,
+            "tariff_missing",
+            "invoice_inconsistent",
+            Code.CLOSE_BLOCKED,
+        ),
+    )
     async def close(self, call: Call, asked: Close) -> Answer:
         """Closes a month once; a repeat changes nothing."""
         if call.caller.merchants is not None:
@@ -117,22 +215,25 @@ class Invoices:
         )
         return json_answer(200, closed)
 
+    @answers(InvoiceList, refuses=(Code.INVOICE_NOT_FOUND,))
     async def list(self, call: Call, asked: InvoiceQuery) -> Answer:
         """Up to 1,000 at a time, by period and merchant."""
         found = await self._invoices.page(
             period=asked.period, merchant_id=asked.merchant_id, tie=call.caller.merchants, after=asked.after
         )
         more = found[-1].number if len(found) == PAGE else None
-        return json_answer(200, InvoiceList([invoice_head(invoice) for invoice in found], more))
+        return json_answer(200, {"invoices": [invoice_head(invoice) for invoice in found], **next_page(more)})
 
+    @answers(DraftList, refuses=(Code.MERCHANT_NOT_FOUND, "tariff_missing", "invoice_inconsistent"))
     async def drafts(self, call: Call, asked: DraftQuery) -> Answer:
         """A month that is not closed, as it stands now: up to 1,000 merchants at a time, by id."""
         found = await self._invoices.drafts(
             asked.period, merchant_id=asked.merchant_id, tie=call.caller.merchants, after=asked.after or ""
         )
         more = found[-1].buyer.merchant_id if len(found) == PAGE else None
-        return json_answer(200, InvoiceList([draft_head(draft) for draft in found], more))
+        return json_answer(200, {"invoices": [draft_head(draft) for draft in found], **next_page(more)})
 
+    @answers(NotedInvoiceView, refuses=(Code.INVOICE_NOT_FOUND,))
     async def get(self, call: Call, asked: Nothing) -> Answer:
         """One invoice with its lines, and what it comes to with its notes; the details are in its exports."""
         invoice, corrected = await self._notes.of_invoice(invoice_number(call), call.caller.merchants)
@@ -144,11 +245,13 @@ class Invoices:
         }
         return json_answer(200, {**invoice_head(invoice), **with_notes})
 
+    @answers(sends=SENT, refuses=(Code.INVOICE_NOT_FOUND, *UNSENT))
     async def export(self, call: Call, asked: Export) -> web.StreamResponse:
         """One invoice as a file: csv and json with every detail row, xlsx, pdf (a statement), fapiao."""
         invoice = await self._invoices.get(invoice_number(call), call.caller.merchants)
         return await self._send(call, OneInvoice(number=invoice.number), asked, f"invoice-{invoice.number}")
 
+    @answers(sends=SENT, refuses=(Code.PERIOD_NOT_CLOSED, *UNSENT))
     async def export_period(self, call: Call, asked: PeriodExport) -> web.StreamResponse:
         """All merchants of a month in one file."""
         selection = await self._invoices.of_period(asked.period, call.caller.merchants)
@@ -161,6 +264,11 @@ class Invoices:
         form = asked.format
         async with aclosing(self._invoices.export(selection, form, bom=asked.bom)) as pieces:
             return await send_file(call, pieces, _TYPES[form], f"{name}.{form.ending}")
+
+
+def next_page(more: str | None) -> dict[str, str]:
+    """`next`, where there is more."""
+    return {} if more is None else {"next": more}
 
 
 def invoice_number(call: Call) -> str:

@@ -1,22 +1,31 @@
 """Labels: the number that is current now, for many orders or parcels in one call."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
 import msgspec
 
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import PRINTERS, READERS
-from vnum.api.bindings import number_of
+from vnum.api.bindings import IN_A_BATCH, number_of
 from vnum.api.bodies import decode
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.problems import ItemError, item_error
 from vnum.engine import Engine
 from vnum.model.bindings import State
-from vnum.model.refusals import Refusal, Refused
+from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.keys import Caller
 from vnum.service.labels import Label, LabelItem, Reader
+
+UNPRINTED: Final = (
+    Code.BINDING_NOT_FOUND,
+    Code.BINDING_EXPIRED,
+    Code.BINDING_RELEASED,
+    Code.RECIPIENT_ERASED,
+    *IN_A_BATCH,
+)
+"""Why there is no number to print; what keeps an order from a number keeps it from a new one."""
 
 _ITEM: Final = msgspec.json.Decoder(LabelItem)
 
@@ -24,11 +33,22 @@ _ITEM: Final = msgspec.json.Decoder(LabelItem)
 class Current(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`reissue` = bind lapsed orders anew, as they were bound before."""
 
-    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=200)]
+    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=200, extra={"item": LabelItem})]
     reissue: bool = False
 
 
 class LabelResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    shown: ClassVar[tuple[str, ...]] = (
+        "merchant_id",
+        "order_id",
+        "binding_id",
+        "host",
+        "extension",
+        "number",
+        "state",
+        "expires_at",
+    )
+
     status: int
     merchant_id: str | None = None
     order_id: str | None = None
@@ -52,6 +72,7 @@ class Labels:
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint("POST", "/v1/labels/current", READERS, self.current, Current, audited=True)]
 
+    @answers(LabelResults, within=UNPRINTED)
     async def current(self, call: Call, asked: Current) -> Answer:
         """A result an item, in order. What a tied key may not see is not found."""
         read = [_read(item) for item in asked.items]

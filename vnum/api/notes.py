@@ -1,7 +1,9 @@
 """Notes: credit and debit on closed invoices, by hand or by rating a month anew."""
 
 from contextlib import aclosing
-from typing import Annotated, Final
+from datetime import date, datetime
+from typing import Annotated, Final, Literal
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -9,10 +11,10 @@ from aiohttp import web
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import FINANCE
 from vnum.api.bodies import Nothing, storable
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.files import send_file
 from vnum.api.idempotency import Once
-from vnum.api.invoices import Month, invoice_number
+from vnum.api.invoices import UNSENT, Month, TaxShareView, invoice_number, next_page
 from vnum.engine import Engine
 from vnum.finance import Note, NoteNotFound, Rerated, RerateReport, note_head, plain, two_places
 from vnum.model.refusals import Code, Refused
@@ -43,9 +45,75 @@ class NoteExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: NoteFormat
 
 
+class NoteLineView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`amount` in CNY, below zero in the merchant's favour; `charged` and `correct` are what it is the difference of.
+    What there is nothing to say of is left out."""
+
+    bill_item: Literal[0, 1]
+    kind: Literal["rental_day", "calendar_day", "call", "call_setup", "free_minutes", "late_call", "text"]
+    amount: str
+    tax_mode: Literal["included", "added"]
+    tax_rate: str
+    charged: str | None = None
+    correct: str | None = None
+    text: str | None = None
+    call_id: str | None = None
+    order_id: str | None = None
+    binding_id: UUID | None = None
+    biz_date: date | None = None
+    tariff_id: str | None = None
+    tariff_version: int | None = None
+    rate: str | None = None
+    unit_s: int | None = None
+    charged_quantity: int | None = None
+    correct_quantity: int | None = None
+
+
+class NoteView(msgspec.Struct, frozen=True, kw_only=True):
+    """A credit or debit note. CNY, exact, below zero in the merchant's favour; only amount_due has two places."""
+
+    number: str
+    kind: Literal["credit", "debit"]
+    source: Literal["manual", "rerating"]
+    invoice_number: str
+    merchant_id: str
+    period: str
+    issued_at: datetime
+    author: str
+    reason: str
+    tariff_id: str | None
+    total_exact: str
+    tax_exact: str
+    amount_due: str
+    carried_out: str
+    taxes: list[TaxShareView]
+    lines: list[NoteLineView]
+
+
+class ToldNoteView(NoteView, frozen=True, kw_only=True):
+    """A note, and the number of the invoice that took its rest; null = none yet."""
+
+    carried_to: str | None
+
+
 class NoteList(msgspec.Struct, frozen=True, omit_defaults=True):
-    notes: list[dict[str, object]]
+    """`next` = what to send as `after` for more."""
+
+    notes: list[NoteView]
     next: str | None = None
+
+
+class ReratedView(msgspec.Struct, frozen=True, kw_only=True):
+    """An invoice with a difference, in CNY (note_number null = none was made); or why it was `refused`, a code."""
+
+    invoice_number: str
+    merchant_id: str
+    refused: str | msgspec.UnsetType = msgspec.UNSET
+    detail: str | msgspec.UnsetType | None = msgspec.UNSET
+    charged: str | msgspec.UnsetType = msgspec.UNSET
+    difference: str | msgspec.UnsetType = msgspec.UNSET
+    amount_due: str | msgspec.UnsetType = msgspec.UNSET
+    note_number: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class RerateView(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +128,7 @@ class RerateView(msgspec.Struct, frozen=True, kw_only=True):
     credits: str
     debits: str
     amount_due: str
-    found: list[dict[str, object]]
+    found: list[ReratedView]
 
 
 class Notes:
@@ -77,6 +145,7 @@ class Notes:
             Endpoint("GET", "/v1/notes/{note_number}/export", FINANCE, self.export, NoteExport),
         ]
 
+    @answers(NoteView, status=(201,), refuses=(Code.INVOICE_NOT_FOUND, Code.NOTE_INVALID, Code.NOTE_EXCEEDS_INVOICE))
     async def issue(self, call: Call, new: NewNote) -> Answer:
         """A credit or debit note on a closed invoice; 201."""
         author, once = _author(call, new.author), call.once
@@ -89,28 +158,42 @@ class Notes:
         )
         return _made(note, kept=once is not None)
 
+    @answers(
+        RerateView,
+        refuses=(
+            Code.MERCHANT_NOT_FOUND,
+            Code.PERIOD_NOT_CLOSED,
+            Code.NOTE_INVALID,
+            Code.CLOSE_BLOCKED,
+            "tariff_missing",
+        ),
+    )
     async def rerate(self, call: Call, new: NewRerating) -> Answer:
         """Rates a closed month anew and notes the differences; a repeat finds none. With dry_run it only reports."""
         done = await self._notes.rerate(new, _author(call, new.author))
         return json_answer(200, rerate_view(done.report, done.found))
 
+    @answers(NoteList, refuses=(Code.INVOICE_NOT_FOUND,))
     async def of_invoice(self, call: Call, asked: Nothing) -> Answer:
         """The notes of an invoice, in order of their numbers."""
         _, corrected = await self._notes.of_invoice(invoice_number(call), call.caller.merchants)
-        return json_answer(200, NoteList([note_head(note) for note in corrected.notes]))
+        return json_answer(200, {"notes": [note_head(note) for note in corrected.notes]})
 
+    @answers(NoteList, refuses=(Code.NOTE_NOT_FOUND,))
     async def list(self, call: Call, asked: NoteQuery) -> Answer:
         """Up to 1,000 at a time, in order of their numbers."""
         found = await self._notes.page(
             period=asked.period, merchant_id=asked.merchant_id, tie=call.caller.merchants, after=asked.after
         )
         more = found[-1].number if len(found) == PAGE else None
-        return json_answer(200, NoteList([note_head(note) for note in found], more))
+        return json_answer(200, {"notes": [note_head(note) for note in found], **next_page(more)})
 
+    @answers(ToldNoteView, refuses=(Code.NOTE_NOT_FOUND,))
     async def get(self, call: Call, asked: Nothing) -> Answer:
         """One note with its lines, and the invoice that took its rest."""
         return json_answer(200, await self._notes.told(await self._named(call)))
 
+    @answers(sends=tuple(TYPES.values()), refuses=(Code.NOTE_NOT_FOUND, *UNSENT))
     async def export(self, call: Call, asked: NoteExport) -> web.StreamResponse:
         """One note as a file: pdf, to print, in the look of a statement; json, as it is answered."""
         note = await self._named(call)
@@ -140,16 +223,19 @@ def rerate_view(report: RerateReport, found: list[Rerated]) -> RerateView:
     )
 
 
-def _rerated(one: Rerated) -> dict[str, object]:
-    named: dict[str, object] = {"invoice_number": one.invoice_number, "merchant_id": one.merchant_id}
+def _rerated(one: Rerated) -> ReratedView:
     if one.refused is not None:
-        return {**named, "refused": one.refused, "detail": one.detail}
-    money = {
-        "charged": plain(one.charged),
-        "difference": plain(one.difference),
-        "amount_due": two_places(one.amount_due),
-    }
-    return {**named, **money, "note_number": one.note_number}
+        return ReratedView(
+            invoice_number=one.invoice_number, merchant_id=one.merchant_id, refused=one.refused, detail=one.detail
+        )
+    return ReratedView(
+        invoice_number=one.invoice_number,
+        merchant_id=one.merchant_id,
+        charged=plain(one.charged),
+        difference=plain(one.difference),
+        amount_due=two_places(one.amount_due),
+        note_number=one.note_number,
+    )
 
 
 def _author(call: Call, words: str | None) -> str:

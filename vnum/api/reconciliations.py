@@ -4,14 +4,15 @@ from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import FINANCE
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.files import received, send_file
 from vnum.api.invoices import Month
 from vnum.carrier import CallFile, Encoding, Form, zone_named
@@ -19,7 +20,7 @@ from vnum.engine import Engine
 from vnum.finance import plain
 from vnum.model.refusals import Code, Refused
 from vnum.service.call_record import Instant
-from vnum.service.differences import Ours, Theirs, cells, csv_pieces
+from vnum.service.differences import Kind, Ours, Theirs, cells, csv_pieces
 from vnum.service.orders import Name
 from vnum.service.reconcile import MOST_TOLERANCE_S, Reconciliation, Terms
 
@@ -47,7 +48,62 @@ class ReconciliationQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     output: Output = Output.JSON
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class OursView(msgspec.Struct, frozen=True, kw_only=True):
+    """Our side: started minutes of 60 s, and what was charged (CNY)."""
+
+    calls: int
+    answered: int
+    seconds: int
+    minutes: int
+    charged: str
+
+
+class TheirsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The carrier's side, as its file has it. fee null = it states none; `fees` = how many calls state one.
+    `at_our_rates` = what their seconds come to at our price."""
+
+    calls: int
+    answered: int
+    seconds: int
+    minutes: int
+    at_our_rates: str
+    fee: str | None
+    fees: int
+
+
+class DifferenceView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call on which the two do not agree. `date` = by its answer, else its dial; money in CNY; `line` = of the file.
+    `their_cost_at_our_rates` = our price for their seconds. What a side does not have is left out."""
+
+    shown: ClassVar[tuple[str, ...]] = ("call_id", "line", "our_seconds", "their_seconds")
+
+    kinds: list[Kind]
+    call_id: str | None = None
+    line: int | None = None
+    note: str | None = None
+    merchant_id: str | None = None
+    order_id: str | None = None
+    binding_id: UUID | None = None
+    our_host: str | None = None
+    our_extension: str | None = None
+    our_date: datetime | None = None
+    our_answer_time: datetime | None = None
+    our_release_time: datetime | None = None
+    our_seconds: int | None = None
+    our_minutes: int | None = None
+    our_cost: str | None = None
+    their_host: str | None = None
+    their_extension: str | None = None
+    their_date: datetime | None = None
+    their_answer_time: datetime | None = None
+    their_release_time: datetime | None = None
+    their_seconds: int | None = None
+    their_minutes: int | None = None
+    their_fee: str | None = None
+    their_cost_at_our_rates: str | None = None
+
+
+class ReconciliationView(msgspec.Struct, frozen=True, kw_only=True):
     """`more` = there are more differences than the 1,000 listed: take them as CSV."""
 
     format: str
@@ -58,9 +114,9 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     callers_not_compared: int
     matched: int
     counts: dict[str, int]
-    ours: dict[str, object]
-    theirs: dict[str, object]
-    differences: list[dict[str, object]]
+    ours: OursView
+    theirs: TheirsView
+    differences: list[DifferenceView]
     more: bool
 
 
@@ -69,8 +125,11 @@ class Reconciliations:
         self._reconciler = engine.reconciler
 
     def endpoints(self) -> list[Endpoint]:
-        return [Endpoint("POST", "/v1/reconciliations", FINANCE, self.reconcile, ReconciliationQuery, file=True)]
+        return [
+            Endpoint("POST", "/v1/reconciliations", FINANCE, self.reconcile, ReconciliationQuery, file=True),
+        ]
 
+    @answers(ReconciliationView, sends=("text/csv",), refuses=(Code.UNUSABLE_FILE, Code.OVERLOADED))
     async def reconcile(self, call: Call, asked: ReconciliationQuery) -> Answer | web.StreamResponse:
         """Compares a carrier's call file (the body, text/csv) with our calls; changes nothing."""
         if call.caller.merchants is not None:
@@ -99,16 +158,16 @@ def _file(asked: ReconciliationQuery) -> CallFile:
     return CallFile(asked.format, zone, asked.encoding)
 
 
-async def _answered(found: Reconciliation) -> Answered:
+async def _answered(found: Reconciliation) -> ReconciliationView:
     report = found.report
-    listed: list[dict[str, object]] = []
+    listed: list[DifferenceView] = []
     more = False
     async with aclosing(found.differences()) as differences:
         async for difference in differences:
             if more := len(listed) == SHOWN:
                 break
-            listed.append({name: value for name, value in cells(difference).items() if value is not None})
-    return Answered(
+            listed.append(msgspec.convert(cells(difference), DifferenceView))
+    return ReconciliationView(
         format=report.form,
         from_=utc(report.from_at),
         to=utc(report.to_at),
@@ -117,8 +176,8 @@ async def _answered(found: Reconciliation) -> Answered:
         callers_not_compared=report.callers_not_compared,
         matched=report.matched,
         counts=report.counts,
-        ours=_side(report.ours),
-        theirs=_side(report.theirs),
+        ours=msgspec.convert(_side(report.ours), OursView),
+        theirs=msgspec.convert(_side(report.theirs), TheirsView),
         differences=listed,
         more=more,
     )

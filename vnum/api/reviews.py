@@ -1,14 +1,15 @@
 """Reviews: call records that were not taken, listed for a person with the caller masked, and decided."""
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
 
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import FINANCE
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.calls import UNCHARGED
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import plain
 from vnum.model.refusals import Code, Refused
@@ -48,6 +49,8 @@ class ChargedView(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReviewView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`record` as it came, its caller masked; of what can not be read, `size` in bytes stands in its place."""
+
+    shown: ClassVar[tuple[str, ...]] = ("record",)
 
     review_id: UUID
     call_id: str
@@ -99,6 +102,7 @@ class Reviews:
             Endpoint("POST", "/v1/calls/reviews/{review_id}", FINANCE, self.decide, Decide),
         ]
 
+    @answers(ReviewList)
     async def list(self, call: Call, asked: ReviewQuery) -> Answer:
         """Records that were not taken, 1,000 at a time, oldest first, with what is charged in their place."""
         _check_untied(call)
@@ -107,6 +111,17 @@ class Reviews:
         more = found[-1].review_id if len(found) == PAGE else None
         return json_answer(200, ReviewList([_view(review) for review in found], more))
 
+    @answers(
+        DecidedView,
+        refuses=(
+            Code.REVIEW_NOT_FOUND,
+            Code.REVIEW_DECIDED,
+            Code.DECISION_MISMATCH,
+            Code.PERIOD_CLOSED,
+            *UNCHARGED,
+        ),
+        within=UNCHARGED,
+    )
     async def decide(self, call: Call, asked: Decide) -> Answer:
         """Decides a record that was not taken, once."""
         _check_untied(call)

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import FINANCE, PRICERS
 from vnum.api.bodies import Nothing, storable
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import Assignment, Listed, TariffVersion, plain
 from vnum.model.refusals import Code, Refused
@@ -24,6 +24,72 @@ class NewAssignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     effective_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
+class StartedDayView(msgspec.Struct, frozen=True, kw_only=True, tag="started_day", tag_field="model"):
+    """`rate` in CNY for each period of 24 hours that a binding starts."""
+
+    rate: str
+
+
+class CalendarDayView(msgspec.Struct, frozen=True, kw_only=True, tag="calendar_day", tag_field="model"):
+    """`rate` in CNY for each date, by Asia/Shanghai, that a binding touches."""
+
+    rate: str
+
+
+class IncrementsView(msgspec.Struct, frozen=True, kw_only=True, tag="increments", tag_field="model"):
+    """`minute` and `setup_fee` in CNY; the others in seconds."""
+
+    minute: str
+    first_s: int
+    next_s: int
+    minimum_s: int
+    free_s: int
+    setup_fee: str
+
+
+class TaxView(msgspec.Struct, frozen=True, kw_only=True):
+    """`rate` 0.06 = 6 %."""
+
+    mode: Literal["included", "added"]
+    rate: str
+
+
+class TariffView(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a tariff as it was sent, with its number."""
+
+    tariff_id: str
+    version: int
+    effective_from: datetime
+    rental: StartedDayView | CalendarDayView
+    calls: IncrementsView
+    free_minutes: int
+    tax: TaxView
+
+
+class ListedTariffView(TariffView, frozen=True, kw_only=True):
+    """A version, with who added it; null = it was there from the first."""
+
+    note: str | None
+    added_at: datetime | None
+    added_by: str | None
+
+
+class TariffList(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`next` = what to send as `after` for more."""
+
+    tariffs: list[ListedTariffView]
+    next: str | None = None
+
+
+class AssignmentView(msgspec.Struct, frozen=True, kw_only=True):
+    tariff_id: str
+    effective_from: datetime
+
+
+class AssignmentList(msgspec.Struct, frozen=True):
+    assignments: list[AssignmentView]
+
+
 class Tariffs:
     def __init__(self, engine: Engine) -> None:
         self._tariffs = engine.tariffs
@@ -36,16 +102,19 @@ class Tariffs:
             Endpoint("GET", "/v1/merchants/{merchant_id}/tariffs", PRICERS, self.of_merchant),
         ]
 
+    @answers(TariffView, status=(201,), refuses=("tariff_invalid",))
     async def add(self, call: Call, new: NewTariff) -> Answer:
         """The next version of a tariff, or a new one; 201. Where merchants pay it: 10 minutes or more from now."""
         _untied(call)
         return json_answer(201, shown_version(await self._tariffs.add(new, call.caller.key_id)))
 
+    @answers(TariffList)
     async def list(self, call: Call, asked: Nothing) -> Answer:
         """Every version of every tariff, with who added it."""
         _untied(call)
         return json_answer(200, {"tariffs": [shown(listed) for listed in await self._tariffs.listing()]})
 
+    @answers(AssignmentView, status=(201,), refuses=(Code.MERCHANT_NOT_FOUND, Code.TARIFF_NOT_FOUND, "tariff_invalid"))
     async def assign(self, call: Call, new: NewAssignment) -> Answer:
         """The tariff that the merchant pays from an instant on; 201."""
         _untied(call)
@@ -53,6 +122,7 @@ class Tariffs:
         made = await self._tariffs.assign(_merchant_id(call), new.tariff_id, new.effective_from, author)
         return json_answer(201, _assignment(made))
 
+    @answers(AssignmentList, refuses=(Code.MERCHANT_NOT_FOUND,))
     async def of_merchant(self, call: Call, asked: Nothing) -> Answer:
         """His tariffs, oldest first; none = always the default."""
         merchant_id = _merchant_id(call)

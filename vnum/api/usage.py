@@ -7,7 +7,7 @@ import msgspec
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import PAYERS, SPENDERS
 from vnum.api.bodies import Nothing, storable
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.merchants import limit_text
 from vnum.engine import Engine
 from vnum.finance import Used, plain
@@ -74,6 +74,7 @@ class Usages:
             Endpoint("GET", "/v1/merchants/{merchant_id}/spend", SPENDERS, self.spend),
         ]
 
+    @answers(UsageView, refuses=(Code.MERCHANT_NOT_FOUND,))
     async def daily(self, call: Call, asked: UsageQuery) -> Answer:
         """A merchant's numbers, rental days, calls and costs, a row a date, with the sums and the month's spend."""
         merchant_id = _seen(call, asked.merchant_id)
@@ -96,6 +97,7 @@ class Usages:
         )
         return json_answer(200, view)
 
+    @answers(SpendView, refuses=(Code.MERCHANT_NOT_FOUND,))
     async def spend(self, call: Call, asked: Nothing) -> Answer:
         """What the running month has cost so far, against alert and cap."""
         return json_answer(200, _spend(await self._spending.of(_seen(call, call.named("merchant_id")))))

@@ -1,7 +1,7 @@
 """A call record as it is reported, and in normal form: what of it must hold before anything can be charged by it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -30,6 +30,8 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One ended call, times with offset; no answer_time = not connected. release_dir 0 platform, 1 caller, 2 callee."""
+
+    shown: ClassVar[tuple[str, ...]] = ("extension", "answer_time")
 
     call_id: CallId
     host: Name

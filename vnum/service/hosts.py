@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ WRITERS = timedelta(seconds=60)
 
 class NewHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """quarantine_days null = a slot is never used again."""
+
+    shown: ClassVar[tuple[str, ...]] = ("city",)
 
     host: Name
     city: Name | None = None

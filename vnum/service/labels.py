@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -25,6 +26,8 @@ from vnum.vault import Vault
 
 class LabelItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order by its own id, or by a parcel of it."""
+
+    shown: ClassVar[tuple[str, ...]] = ("merchant_id", "order_id")
 
     merchant_id: Name | None = None
     order_id: Name | None = None

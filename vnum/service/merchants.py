@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from asyncpg import Record
@@ -55,6 +55,8 @@ class MerchantChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What is left out stays as it is. tariff_id holds from tariff_from on; without it this month, or from
     the next midnight (Asia/Shanghai) on for a merchant who has any usage. A spend_cap or spend_alert of null = no
     limit."""
+
+    shown: ClassVar[tuple[str, ...]] = ("spend_cap",)
 
     merchant_id: Name | None = None
     name: Annotated[Text, msgspec.Meta(min_length=1)] | None = None

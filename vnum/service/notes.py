@@ -5,7 +5,7 @@ from contextlib import aclosing
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, assert_never
+from typing import Annotated, ClassVar, assert_never
 from uuid import UUID
 
 import msgspec
@@ -57,6 +57,8 @@ class NewNoteLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `amount` in CNY as text, below zero in the merchant's favour. Of a call or binding it may be left out: all that is
     left of what was charged. `tax` of a free line is named where the invoice charged the item under several.
     """
+
+    shown: ClassVar[tuple[str, ...]] = ("call_id",)
 
     call_id: CallId | None = None
     binding_id: UUID | None = None

@@ -7,6 +7,7 @@ only its size is shown, and why.
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -41,6 +42,8 @@ class ReviewState(StrEnum):
 
 class Masked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A record as it came, times in UTC, the caller masked."""
+
+    shown: ClassVar[tuple[str, ...]] = ("extension", "answer_time")
 
     host: str
     caller: str

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -29,6 +29,8 @@ Digits = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*
 
 
 class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    shown: ClassVar[tuple[str, ...]] = ("digits",)
+
     call_id: CallId
     caller: Annotated[str, msgspec.Meta(max_length=64)]
     host: Name
@@ -52,6 +54,8 @@ class Cause(IntEnum):
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the switch does next. `callee` is the real number, E.164; `digits` how many to collect."""
+
+    shown: ClassVar[tuple[str, ...]] = ("prompt", "digits")
 
     action: Action
     binding_id: UUID | None = None

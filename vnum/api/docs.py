@@ -1,0 +1,98 @@
+"""The description of the API as callers get it: `/openapi.json`, and `/docs`, a page to read it and to try calls out.
+
+The page is Swagger UI, out of a wheel; nothing is loaded from anywhere else, and its policy would not let it. A key
+that is typed there stays in the page's memory.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from vnum.api.endpoint import Endpoint
+from vnum.api.openapi import describe
+
+WHEEL: Final = "mkdocs_swagger_ui_tag"
+_START: Final = "start.js"
+ASSETS: Final = {
+    "swagger-ui.css": ("swagger-ui/stylesheets/swagger-ui.css", "text/css"),
+    "swagger-ui-bundle.js": ("swagger-ui/javascripts/swagger-ui-bundle.js", "text/javascript"),
+    _START: (None, "text/javascript"),
+}
+PAGE: Final = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>vnum: the HTTP API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="page"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+START: Final = """\
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#page",
+  deepLinking: true,
+  docExpansion: "none",
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+  filter: true,
+  persistAuthorization: false,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+});
+"""
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def add_docs(app: web.Application, endpoints: Sequence[Endpoint]) -> None:
+    """Both paths, for anyone. The document is made when it is asked for first."""
+
+    @cache
+    def document() -> bytes:
+        return msgspec.json.encode(describe(endpoints))
+
+    app.router.add_get("/openapi.json", _sending(document, "application/json"))
+    app.router.add_get("/docs", _sending(PAGE.encode, "text/html"))
+    for name, (file, kind) in ASSETS.items():
+        read = START.encode if file is None else cache((_wheel() / file).read_bytes)
+        app.router.add_get(f"/docs/{name}", _sending(read, kind, max_age_s=86_400))
+
+
+def _sending(
+    read: Callable[[], bytes], kind: str, max_age_s: int = 0
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def send(_: web.Request) -> web.Response:
+        headers = {**_HEADERS, hdrs.CACHE_CONTROL: f"max-age={max_age_s}"}
+        response = web.Response(body=read(), content_type=kind, charset="utf-8", headers=headers)
+        response.enable_compression()
+        return response
+
+    return send
+
+
+def _wheel() -> Path:
+    """Where the wheel's files are; its code is not run."""
+    spec = find_spec(WHEEL)
+    assert spec is not None, f"{WHEEL} is not installed"
+    assert spec.origin is not None
+    return Path(spec.origin).parent

@@ -1,0 +1,168 @@
+"""One endpoint as an operation: its parameters, its body, and every answer it may give."""
+
+import re
+from collections.abc import Iterator
+from inspect import cleandoc
+from typing import Final
+
+import msgspec
+
+from vnum.api.endpoint import Endpoint, Told
+from vnum.api.idempotency import HEADER, MOST_CHARACTERS, REPLAYED
+from vnum.api.openapi.codes import codes_of
+from vnum.api.openapi.examples import NoExample, check, example_of
+from vnum.api.openapi.schemas import Json, Struct, resolved, without_null
+from vnum.api.problems import CONTENT_TYPE
+
+_JSON: Final = "application/json"
+_CSV: Final = "text/csv"
+_REASONS: Final = {200: "Done", 201: "Made"}
+_IN_PATH: Final = re.compile(r"\{(\w+)\}")
+_OF_STATUS: Final = {401: "WWW-Authenticate", 503: "Retry-After"}
+"""The header that comes with a refusal."""
+
+
+class Lacking(Exception):
+    """An endpoint that does not say enough of itself to be described; the message says what is missing, and where."""
+
+
+class Operations:
+    """Makes operations, with the schemas that all of them share."""
+
+    def __init__(self, schemas: dict[Struct, Json], components: Json) -> None:
+        self._schemas = schemas
+        self._components = components
+
+    def operation(self, endpoint: Endpoint) -> Json:
+        """Raises Lacking."""
+        named = f"{endpoint.method} {endpoint.path}"
+        told = endpoint.told
+        if told is None or (told.gives is None and not told.sends):
+            raise Lacking(f"{named}: declare what it answers, with @answers(...) at the method that runs it")
+        summary, _, rest = cleandoc(endpoint.run.__doc__ or "").partition("\n")
+        if not summary:
+            raise Lacking(f"{named}: the method that runs it has no docstring")
+        try:
+            return {
+                "operationId": operation_id(endpoint),
+                "tags": [tag_of(endpoint)],
+                "summary": summary.rstrip("."),
+                "description": "\n\n".join([*_prose(rest), *_facts(endpoint, told)]),
+                "security": [{"key": []}] if endpoint.roles else [],
+                **_some("parameters", [*_path(endpoint), *self._query(endpoint, told), *_headers(endpoint)]),
+                **self._body(endpoint, told),
+                "responses": {**self._answers(endpoint, told), **_refusals(endpoint)},
+            }
+        except NoExample as error:
+            raise Lacking(f"{named}: {error}") from error
+
+    def _query(self, endpoint: Endpoint, told: Told) -> Iterator[Json]:
+        """What stands in the query, by the fields of its struct."""
+        if endpoint.has_body:
+            return
+        schema = resolved(self._schemas[endpoint.takes], self._components)
+        example = told.example or example_of(endpoint.takes)
+        for name, field in schema["properties"].items():
+            shown = without_null(field)
+            yield {
+                "name": name,
+                "in": "query",
+                "required": name in schema.get("required", []),
+                **({"description": shown["description"]} if "description" in shown else {}),
+                "schema": shown,
+                **({"example": example[name]} if name in example else {}),
+            }
+
+    def _body(self, endpoint: Endpoint, told: Told) -> Json:
+        if endpoint.file:
+            return {"requestBody": {"required": True, "content": {_CSV: {"schema": {"type": "string"}}}}}
+        if not endpoint.has_body:
+            return {}
+        example = told.example or example_of(endpoint.takes)
+        try:
+            check(example, endpoint.takes)
+        except msgspec.ValidationError as error:
+            raise NoExample(f"its example is no {endpoint.takes.__name__}: {error}") from error
+        content = {_JSON: {"schema": self._schemas[endpoint.takes], "example": example}}
+        return {"requestBody": {"required": True, "content": content}}
+
+    def _answers(self, endpoint: Endpoint, told: Told) -> Json:
+        content: Json = {kind: {"schema": {}} for kind in told.sends}
+        if told.gives is not None:
+            content[_JSON] = {"schema": self._schemas[told.gives], "example": example_of(told.gives)}
+        headers = {}
+        if endpoint.repeatable:
+            headers[REPLAYED] = {"$ref": f"#/components/headers/{REPLAYED}"}
+        if endpoint.roles and told.sends and told.gives is None:
+            headers["Content-Disposition"] = {"$ref": "#/components/headers/Content-Disposition"}
+        return {
+            str(status): {"description": _REASONS[status], **_some("headers", headers), "content": content}
+            for status in told.status
+        }
+
+
+def operation_id(endpoint: Endpoint) -> str:
+    return endpoint.run.__qualname__.lower().replace(".", "_")
+
+
+def tag_of(endpoint: Endpoint) -> str:
+    """The noun."""
+    return endpoint.run.__qualname__.partition(".")[0]
+
+
+def _prose(rest: str) -> list[str]:
+    return [" ".join(part.split()) for part in rest.split("\n\n") if part.strip()]
+
+
+def _facts(endpoint: Endpoint, told: Told) -> Iterator[str]:
+    roles = ", ".join(f"`{role}`" for role in sorted(endpoint.roles))
+    yield f"Roles: {roles}." if roles else "Without a key."
+    if told.within:
+        codes = ", ".join(f"`{code}`" for code in dict.fromkeys(told.within))
+        yield f"Codes that may stand within the answer: {codes}."
+
+
+def _path(endpoint: Endpoint) -> Iterator[Json]:
+    for name in _IN_PATH.findall(endpoint.path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _headers(endpoint: Endpoint) -> Iterator[Json]:
+    if endpoint.repeatable:
+        yield {"$ref": "#/components/parameters/IdempotencyKey"}
+
+
+def _refusals(endpoint: Endpoint) -> Json:
+    return {str(status): _refusal(status, codes) for status, codes in codes_of(endpoint).items()}
+
+
+def _refusal(status: int, codes: list[str]) -> Json:
+    header = _OF_STATUS.get(status)
+    return {
+        "description": ", ".join(f"`{code}`" for code in codes),
+        **_some("headers", {header: {"$ref": f"#/components/headers/{header}"}} if header else {}),
+        "content": {
+            CONTENT_TYPE: {
+                "schema": {
+                    "allOf": [
+                        {"$ref": "#/components/schemas/Problem"},
+                        {"properties": {"status": {"const": status}, "code": {"enum": codes}}},
+                    ]
+                },
+                "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
+            }
+        },
+    }
+
+
+def _some(name: str, value: Json | list[Json]) -> Json:
+    return {name: value} if value else {}
+
+
+IDEMPOTENCY_KEY: Final[Json] = {
+    "name": HEADER,
+    "in": "header",
+    "description": "The same request under it within 24 hours is answered as the first time, and nothing is done again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": "^[!-~]+$"},
+    "example": "9b2c1e4a-bind-A1001",
+}
