@@ -12,7 +12,7 @@ from vnum.api.idempotency import HEADER, MOST_CHARACTERS, REPLAYED
 from vnum.api.openapi.codes import codes_of
 from vnum.api.openapi.examples import NoExample, check, example_of
 from vnum.api.openapi.schemas import Json, Struct, resolved, without_null
-from vnum.api.problems import CONTENT_TYPE
+from vnum.api.problems import CONTENT_TYPE, STATUS
 
 _JSON: Final = "application/json"
 _CSV: Final = "text/csv"
@@ -39,6 +39,8 @@ class Operations:
         told = endpoint.told
         if told is None or (told.gives is None and not told.sends):
             raise Lacking(f"{named}: declare what it answers, with @answers(...) at the method that runs it")
+        if unknown := [code for code in (*told.refuses, *told.within) if code not in STATUS]:
+            raise Lacking(f"{named}: no code: {', '.join(unknown)}; codes stand in vnum/api/problems.py")
         summary, _, rest = cleandoc(endpoint.run.__doc__ or "").partition("\n")
         if not summary:
             raise Lacking(f"{named}: the method that runs it has no docstring")
