@@ -24,6 +24,7 @@ from .conftest import World
 ROOT = Path(__file__).parents[2]
 ENDPOINTS = endpoints(MagicMock())
 DOCUMENT: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(describe(ENDPOINTS)))
+RESPONSES = DOCUMENT["components"]["responses"]
 OPERATIONS = {
     f"{method.upper()} {path}": operation
     for path, operations in DOCUMENT["paths"].items()
@@ -80,7 +81,9 @@ def test_every_endpoint_is_described(endpoint: Endpoint) -> None:
 def bodies(operation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """(what it is, its media type object) of every JSON body in or out."""
     parts = [("request", operation.get("requestBody", {"content": {}}))]
-    parts += list(operation["responses"].items())
+    for status, answer in operation["responses"].items():
+        shared = answer.get("$ref", "").rpartition("/")[2]
+        parts.append((status, RESPONSES[shared] if shared else answer))
     return [
         (f"{what} {kind}", media)
         for what, part in parts
@@ -103,7 +106,7 @@ def test_examples_are_what_they_are_examples_of(name: str) -> None:
 
 def test_every_code_of_the_table_is_told_somewhere() -> None:
     """But those that a request can not meet: a method that is not there, and what ends a command line."""
-    told = json.dumps(DOCUMENT["paths"])
+    told = json.dumps([DOCUMENT["paths"], RESPONSES])
     elsewhere = {EdgeCode.METHOD_NOT_ALLOWED, "schema_invalid", "migration_changed", "migration_unknown"}
     assert {code for code in STATUS if f'"{code}"' not in told and f"`{code}`" not in told} == elsewhere
 

@@ -7,7 +7,7 @@ import msgspec
 
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import ADMINS
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.service.audit import PAGE, Entry
 from vnum.service.call_record import Instant
@@ -38,6 +38,7 @@ class Audits:
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint("GET", "/v1/audit", ADMINS, self.list, AuditQuery)]
 
+    @answers(AuditList)
     async def list(self, call: Call, asked: AuditQuery) -> Answer:
         """What was done, the newest first, 500 entries a page: changes by keys, and numbers told to switches."""
         found = await self._audit.entries(

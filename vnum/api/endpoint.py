@@ -88,9 +88,10 @@ def _noted(endpoint: Endpoint, audit: Audit, is_host: Callable[[str], bool]) -> 
 
 
 def _subjects(call: Call, asked: Any, is_host: Callable[[str], bool]) -> list[str]:
-    """What the path names, and the body by an id. People put phones where ids belong: those are left out."""
+    """What the path names, and the body by an id. People put phones where ids belong: those are left out, and so is
+    what PostgreSQL can not store."""
     named = {
-        name: value if is_host(value) or not _is_phone(value) else "?"
+        name: value if value.isprintable() and (is_host(value) or not _is_phone(value)) else "?"
         for name, value in call.request.match_info.items()
     }
     named |= {field: value for field in _IDS if isinstance(value := getattr(asked, field, None), str)}

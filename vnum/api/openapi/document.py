@@ -8,7 +8,7 @@ from typing import Final
 from vnum.api.endpoint import Endpoint
 from vnum.api.idempotency import REPLAYED
 from vnum.api.openapi.codes import codes_of
-from vnum.api.openapi.operations import IDEMPOTENCY_KEY, Lacking, Operations, operation_id
+from vnum.api.openapi.operations import IDEMPOTENCY_KEY, Lacking, Operations, operation_id, refusals_of
 from vnum.api.openapi.schemas import Json, Struct, schemas_of
 from vnum.api.problems import Problem, problem
 
@@ -55,6 +55,7 @@ def describe(endpoints: Sequence[Endpoint]) -> Json:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(_without_queries(told, components).items())),
+            "responses": dict(sorted(refusals_of(told).items())),
             "examples": _problems(told),
             "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY},
             "headers": _HEADERS,

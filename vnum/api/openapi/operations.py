@@ -1,7 +1,7 @@
 """One endpoint as an operation: its parameters, its body, and every answer it may give."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from inspect import cleandoc
 from typing import Final
 
@@ -135,7 +135,21 @@ def _headers(endpoint: Endpoint) -> Iterator[Json]:
 
 
 def _refusals(endpoint: Endpoint) -> Json:
-    return {str(status): _refusal(status, codes) for status, codes in codes_of(endpoint).items()}
+    return {
+        str(status): {"$ref": f"#/components/responses/{refusal_name(codes)}"}
+        for status, codes in codes_of(endpoint).items()
+    }
+
+
+def refusal_name(codes: list[str]) -> str:
+    """Of the answer that carries one of these codes."""
+    return "-or-".join(codes)
+
+
+def refusals_of(endpoints: Sequence[Endpoint]) -> Json:
+    """Every refusal that operations refer to, by name."""
+    answers = [answer for endpoint in endpoints for answer in codes_of(endpoint).items()]
+    return {refusal_name(codes): _refusal(status, codes) for status, codes in answers}
 
 
 def _refusal(status: int, codes: list[str]) -> Json:
