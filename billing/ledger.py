@@ -12,7 +12,7 @@ from billing.invoice import Buyer, Invoice, Late, Line, MerchantId, Serial, make
 from billing.invoices import read_buyer, read_line, read_tax
 from billing.money import ZERO
 from billing.periods import Period, Span, biz_date
-from billing.queries import Connection, load_queries
+from billing.queries import Connection, insert, load_queries
 
 if TYPE_CHECKING:
     import asyncpg
@@ -210,7 +210,6 @@ _LINE: Final[dict[str, Callable[[Line], object]]] = {
     "quantity": lambda line: line.quantity,
     "amount": lambda line: line.amount,
 }
-_TAX: Final = ("tax_mode", "tax_rate", "base", "late_count", "late_base", "added")
 
 
 async def _insert(connection: Connection, invoices: Sequence[Invoice]) -> None:
@@ -221,11 +220,9 @@ async def _insert(connection: Connection, invoices: Sequence[Invoice]) -> None:
         for line_no, line in enumerate(invoice.lines, start=1)
     ]
     taxes = [(invoice.number, *row) for invoice in invoices for row in _tax_rows(invoice)]
-    await connection.copy_records_to_table("invoices", records=heads, columns=list(_HEAD))
-    await connection.copy_records_to_table(
-        "invoice_lines", records=lines, columns=["invoice_number", "line_no", *_LINE]
-    )
-    await connection.copy_records_to_table("invoice_taxes", records=taxes, columns=["invoice_number", *_TAX])
+    await insert(connection, _SQL["insert_invoices"], heads)
+    await insert(connection, _SQL["insert_lines"], lines)
+    await insert(connection, _SQL["insert_taxes"], taxes)
     await _insert_adjustments(connection, [invoice for invoice in invoices if invoice.late])
 
 
@@ -249,16 +246,12 @@ async def _insert_adjustments(connection: Connection, invoices: Sequence[Invoice
 
 async def _take_rests(connection: Connection, taken: Sequence[tuple[str, str]]) -> None:
     """The very notes whose rests were summed; one that was issued meanwhile waits for the next invoice."""
-    if taken:
-        await connection.copy_records_to_table("note_carries", records=taken, columns=["note_number", "invoice_number"])
+    await insert(connection, _SQL["insert_carries"], taken)
 
 
 async def _complete(
     connection: Connection, merchants: Sequence[str], made: Sequence[Invoice], period: Period, now: datetime
 ) -> None:
     numbers = {invoice.buyer.merchant_id: invoice.number for invoice in made}
-    await connection.copy_records_to_table(
-        "closes",
-        records=[(name, period.first_day, numbers.get(MerchantId(name)), now) for name in merchants],
-        columns=["merchant_id", "period", "invoice_number", "closed_at"],
-    )
+    rows = [(name, period.first_day, numbers.get(MerchantId(name)), now) for name in merchants]
+    await insert(connection, _SQL["insert_closes"], rows)

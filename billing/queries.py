@@ -1,7 +1,7 @@
 """Named queries: `sql/<file>.sql` holds blocks that begin with `-- name: <name>` and explain themselves."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -31,6 +31,13 @@ def load_queries(file: str) -> Mapping[str, str]:
     if _is_code(head) or len(set(names)) < len(names):
         raise ValueError(f"{file}.sql: a statement without a name, or a name that stands twice")
     return MappingProxyType({name: body.strip() for name, body in zip(names, bodies, strict=True)})
+
+
+async def insert(connection: Connection, query: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Write rows by a statement that takes an array a column, in their order. Not by COPY, which PostgreSQL refuses
+    where row-level security holds, and the host may set that on these tables."""
+    if rows:
+        await connection.execute(query, *zip(*rows, strict=True))
 
 
 def _is_code(text: str) -> bool:

@@ -18,6 +18,28 @@ from vnum.store.migrate import migrate
 SNAPSHOT = Path(__file__).resolve().parents[1] / "vnum" / "store" / "schema.txt"
 SCHEMA = "snapshot"
 
+GRANTED = """
+    SELECT format('%s: %s', what, string_agg(privilege, ', ' ORDER BY privilege))
+    FROM (SELECT c.relname::text AS what, x.privilege_type AS privilege
+          FROM pg_class c CROSS JOIN aclexplode(c.relacl) x
+          WHERE c.relnamespace = $1::regnamespace AND x.grantee = 'vnum_app'::regrole AND NOT c.relispartition
+          UNION ALL
+          SELECT c.relname::text, format('%s (%s)', x.privilege_type, string_agg(a.attname, ', ' ORDER BY a.attnum))
+          FROM pg_class c
+          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+          CROSS JOIN aclexplode(a.attacl) x
+          WHERE c.relnamespace = $1::regnamespace AND x.grantee = 'vnum_app'::regrole AND NOT c.relispartition
+          GROUP BY c.oid, c.relname, x.privilege_type
+          UNION ALL
+          SELECT p.proname || '()', x.privilege_type
+          FROM pg_proc p CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+          WHERE p.pronamespace = $1::regnamespace AND x.grantee IN (0, 'vnum_app'::regrole)
+          UNION ALL
+          SELECT 'the schema', x.privilege_type
+          FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x
+          WHERE n.oid = $1::regnamespace AND x.grantee = 'vnum_app'::regrole) AS granted
+    GROUP BY what ORDER BY 1"""
+
 # One query a section; each row is one line of text. Partitions are left out: they come with the months.
 SECTIONS = {
     "tables, views and types": """
@@ -61,27 +83,13 @@ SECTIONS = {
     "triggers": """
         SELECT format('%s on %s', t.tgname, c.relname) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
         WHERE c.relnamespace = $1::regnamespace AND NOT t.tgisinternal ORDER BY 1""",
-    "what the application may": """
-        SELECT format('%s: %s', what, string_agg(privilege, ', ' ORDER BY privilege))
-        FROM (SELECT c.relname::text AS what, x.privilege_type AS privilege
-              FROM pg_class c CROSS JOIN aclexplode(c.relacl) x
-              WHERE c.relnamespace = $1::regnamespace AND x.grantee = 'vnum_app'::regrole AND NOT c.relispartition
-              UNION ALL
-              SELECT c.relname::text, format('%s (%s)', x.privilege_type, string_agg(a.attname, ', ' ORDER BY a.attnum))
-              FROM pg_class c
-              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-              CROSS JOIN aclexplode(a.attacl) x
-              WHERE c.relnamespace = $1::regnamespace AND x.grantee = 'vnum_app'::regrole AND NOT c.relispartition
-              GROUP BY c.oid, c.relname, x.privilege_type
-              UNION ALL
-              SELECT p.proname || '()', x.privilege_type
-              FROM pg_proc p CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
-              WHERE p.pronamespace = $1::regnamespace AND x.grantee IN (0, 'vnum_app'::regrole)
-              UNION ALL
-              SELECT 'the schema', x.privilege_type
-              FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x
-              WHERE n.oid = $1::regnamespace AND x.grantee = 'vnum_app'::regrole) AS granted
-        GROUP BY what ORDER BY 1""",
+    "row-level security": """
+        SELECT format('%s %s for %s to %s: using %s%s', p.tablename, p.policyname, lower(p.cmd),
+                      array_to_string(p.roles, ', '), coalesce(p.qual, 'nothing'),
+                      coalesce(' with check ' || p.with_check, ''))
+        FROM pg_policies p WHERE p.schemaname = $1 ORDER BY p.tablename, p.policyname""",
+    "what the application may": GRANTED,
+    "what a tied key may": GRANTED.replace("vnum_app", "vnum_tenant").replace("IN (0, ", "IN ("),
 }
 
 

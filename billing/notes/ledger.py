@@ -10,7 +10,7 @@ from billing.invoices import read_tax
 from billing.money import plain, total
 from billing.notes.note import Cause, Note, NoteLine, NoteSerial, balance_of, make_note
 from billing.periods import Period, Span, biz_date
-from billing.queries import Connection, load_queries
+from billing.queries import Connection, insert, load_queries
 
 if TYPE_CHECKING:
     import asyncpg
@@ -89,14 +89,13 @@ _PLAIN: Final = (
     "text", "call_id", "order_id", "binding_id", "biz_date", "tariff_id", "tariff_version", "rate", "unit_s",
     "charged_quantity", "correct_quantity", "charged", "correct",
 )  # fmt: skip
-_LINE: Final = ("item", "kind", "amount", "tax_mode", "tax_rate", "added", *_PLAIN)
 
 
 async def _insert(connection: Connection, note: Note) -> None:
     head = tuple(value(note) for value in _HEAD.values())
     lines = [(note.number, line_no, *_line_row(line)) for line_no, line in enumerate(note.lines, start=1)]
-    await connection.copy_records_to_table("notes", records=[head], columns=list(_HEAD))
-    await connection.copy_records_to_table("note_lines", records=lines, columns=["note_number", "line_no", *_LINE])
+    await insert(connection, _SQL["insert_notes"], [head])
+    await insert(connection, _SQL["insert_lines"], lines)
 
 
 def _line_row(line: NoteLine) -> tuple[object, ...]:

@@ -234,3 +234,34 @@ SELECT invoice_number, count(*) AS count, sum(amount) AS amount FROM taken GROUP
 SELECT count(*) AS merchants, count(invoice_number) AS invoices
 FROM closes
 WHERE period = $1::date AND ($2::text IS NULL OR merchant_id = $2)
+
+-- name: insert_invoices
+-- Heads of invoices, an array a column.
+INSERT INTO invoices (invoice_number, issuer, year, serial, merchant_id, period, invoice_title, tax_no, closed_at,
+    adjustments_count, adjustments_total, total_exact, tax_exact, carried_in, balance, amount_due, carried_out)
+SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::date[], $7::text[],
+    $8::text[], $9::timestamptz[], $10::bigint[], $11::numeric[], $12::numeric[], $13::numeric[], $14::numeric[],
+    $15::numeric[], $16::numeric[], $17::numeric[])
+
+-- name: insert_lines
+-- Their lines, an array a column.
+INSERT INTO invoice_lines (invoice_number, line_no, item, kind, tariff_id, tariff_version, rate, unit_s, tax_mode,
+    tax_rate, starts_at, ends_at, count, quantity, amount)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::smallint[], $4::text[], $5::text[], $6::integer[], $7::numeric[],
+    $8::integer[], $9::text[], $10::numeric[], $11::timestamptz[], $12::timestamptz[], $13::bigint[], $14::bigint[],
+    $15::numeric[])
+
+-- name: insert_taxes
+-- Their shares by tax, an array a column.
+INSERT INTO invoice_taxes (invoice_number, tax_mode, tax_rate, base, late_count, late_base, added)
+SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::numeric[], $5::bigint[], $6::numeric[], $7::numeric[])
+
+-- name: insert_carries
+-- Which invoice takes the rest of which note. $1 notes, $2 invoices.
+INSERT INTO note_carries (note_number, invoice_number)
+SELECT * FROM unnest($1::text[], $2::text[])
+
+-- name: insert_closes
+-- Completed closes, an array a column.
+INSERT INTO closes (merchant_id, period, invoice_number, closed_at)
+SELECT * FROM unnest($1::text[], $2::date[], $3::text[], $4::timestamptz[])

@@ -59,3 +59,20 @@ SELECT note_number FROM note_carries WHERE invoice_number = $1 ORDER BY note_num
 -- name: taker
 -- The invoice whose carried_in has a note's rest; none yet: no row. $1 note.
 SELECT invoice_number FROM note_carries WHERE note_number = $1
+
+-- name: insert_notes
+-- Heads of notes, an array a column.
+INSERT INTO notes (note_number, issuer, year, serial, kind, source, tariff_id, invoice_number, merchant_id, period,
+    issued_at, author, reason, total_exact, tax_exact, amount_due, carried_out)
+SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::text[], $10::date[], $11::timestamptz[], $12::text[], $13::text[], $14::numeric[], $15::numeric[],
+    $16::numeric[], $17::numeric[])
+
+-- name: insert_lines
+-- Lines of notes, an array a column.
+INSERT INTO note_lines (note_number, line_no, item, kind, amount, tax_mode, tax_rate, added, text, call_id, order_id,
+    binding_id, biz_date, tariff_id, tariff_version, rate, unit_s, charged_quantity, correct_quantity, charged,
+    correct)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::smallint[], $4::text[], $5::numeric[], $6::text[], $7::numeric[],
+    $8::numeric[], $9::text[], $10::text[], $11::text[], $12::uuid[], $13::date[], $14::text[], $15::integer[],
+    $16::numeric[], $17::integer[], $18::bigint[], $19::bigint[], $20::numeric[], $21::numeric[])

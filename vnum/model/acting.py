@@ -4,6 +4,8 @@ It goes along with the task, not through every signature: whatever a request run
 the audit, and sees what that key may see. Work for many at once (group commits, care) runs in a context of its own.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar
 
 import msgspec
@@ -17,6 +19,10 @@ class Acting(msgspec.Struct, frozen=True, gc=False):
     merchants: frozenset[str] | None = None
     carrier: str | None = None
 
+    @property
+    def tied(self) -> bool:
+        return self.merchants is not None or self.carrier is not None
+
 
 SYSTEM = Acting("system")
 _ACTING: ContextVar[Acting] = ContextVar("acting", default=SYSTEM)
@@ -29,6 +35,21 @@ def acting() -> Acting:
 def act(who: Acting) -> None:
     """From here on, in this task."""
     _ACTING.set(who)
+
+
+@contextmanager
+def untied() -> Iterator[None]:
+    """For what a tied key's request needs and the key may not see or do itself: out of its tie, still in its name.
+
+    PostgreSQL holds nothing back in here, so check what is asked for before, and keep the block small. Decision 0024
+    lists every use. Not around a `yield` of a generator, whose reader would be untied with it.
+    """
+    who = _ACTING.get()
+    token = _ACTING.set(Acting(who.by))
+    try:
+        yield
+    finally:
+        _ACTING.reset(token)
 
 
 def apart() -> Context:

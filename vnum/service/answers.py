@@ -4,6 +4,7 @@ from hashlib import sha256
 
 import msgspec
 
+from vnum.model.acting import untied
 from vnum.store import idempotency as stored
 from vnum.store.database import Connection, Database
 from vnum.vault import Vault
@@ -28,9 +29,11 @@ class Answers:
 
     async def claim(self, scope: str, key: str, digest: bytes) -> Kept | None:
         """None = the key was free and is this request's; else whose it is (status 0 = without an answer yet)."""
-        record = await stored.claim(self._database, scope, key, digest)
+        with untied():  # the scope begins with the key's own id
+            record = await stored.claim(self._database, scope, key, digest)
         return None if record is None else Kept(record["body_hash"], record["status"], record["body"])
 
     async def keep(self, scope: str, key: str, kept: Kept, connection: Connection | None = None) -> bool:
         """False = an answer stands there already, and counts. `connection` = in the transaction of the effect."""
-        return await stored.keep(connection or self._database, scope, key, kept.digest, kept.status, kept.body)
+        with untied():
+            return await stored.keep(connection or self._database, scope, key, kept.digest, kept.status, kept.body)

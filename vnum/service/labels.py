@@ -10,6 +10,7 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model import bindings as rules
+from vnum.model.acting import untied
 from vnum.model.bindings import Binding, State
 from vnum.model.cells import cell_of
 from vnum.model.orders import READABLE
@@ -153,9 +154,12 @@ class Labels:
             for order, answer in zip(orders, answers, strict=True)
             if not isinstance(order, Refusal) and isinstance(answer, Refusal) and answer.code is Code.BINDING_EXPIRED
         }
-        wanted: dict[tuple[str, str], Order | Refusal] = {order: await self._again(records[order]) for order in lapsed}
-        ready = {order: again for order, again in wanted.items() if isinstance(again, Order)}
-        outcomes = dict(zip(ready, await self._binder.bind_orders(list(ready.values())), strict=True))
+        with untied():  # the reader was shown that these lapsed; binding needs the phone, and slots of all
+            wanted: dict[tuple[str, str], Order | Refusal] = {
+                order: await self._again(records[order]) for order in lapsed
+            }
+            ready = {order: again for order, again in wanted.items() if isinstance(again, Order)}
+            outcomes = dict(zip(ready, await self._binder.bind_orders(list(ready.values())), strict=True))
         for n, order in enumerate(orders):
             if isinstance(order, Refusal) or order not in wanted:
                 continue

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 
+from vnum.model.acting import untied
 from vnum.model.hosts import Host, HostState
 from vnum.model.numbers import NumberError, Plan, parse_host
 from vnum.store import hosts as stored
@@ -29,10 +30,14 @@ class Registry:
         if not force and time.monotonic() - self._read_at < FRESH_S:
             return
         async with self._reading:
-            revision = await stored.newest_revision(self._database)
-            if revision != self._revision:
-                self._keep(await stored.hosts(self._database), revision)
+            with untied():  # the copy serves everybody
+                await self._read()
             self._read_at = time.monotonic()
+
+    async def _read(self) -> None:
+        revision = await stored.newest_revision(self._database)
+        if revision != self._revision:
+            self._keep(await stored.hosts(self._database), revision)
 
     async def get(self, written: str) -> Host | None:
         """The host, as digits or as a switch may write it; one not known yet is looked for before it is denied."""

@@ -138,6 +138,12 @@ async def at(database: Database | Connection, keys: Sequence[tuple[int, datetime
     return {record["call_id"]: record for record in await database.fetch(SQL["calls_at"], *_unzipped(keys, 3))}
 
 
+async def payer(database: Database | Connection, key: tuple[int, datetime, str]) -> str | None:
+    """The merchant who pays for the call of a whole key; None = there is none that whoever acts may see."""
+    merchant_id: str | None = await database.fetchval(SQL["payer"], *key)
+    return merchant_id
+
+
 async def of_merchant(
     database: Database,
     merchant_id: str,

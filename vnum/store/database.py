@@ -1,18 +1,47 @@
-"""Connections to PostgreSQL as the restricted role, in one schema."""
+"""Connections to PostgreSQL as the restricted role, in one schema; for a tied key as the role that sees what is his."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
 import asyncpg
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
+from vnum.model.acting import Acting, acting
 from vnum.model.instants import FOREVER
+from vnum.store.queries import queries
 
 APP_ROLE = "vnum_app"
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
-Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
-Database = asyncpg.Pool
+Proxy = asyncpg.pool.PoolConnectionProxy
+Connection = Proxy | asyncpg.Connection
+
+SQL = queries("tenancy")
+
+
+class Database(asyncpg.Pool):
+    """A pool whose connections know for whom they are taken (`vnum.model.acting`).
+
+    What a tied key's request sends, by any method of the pool, runs as the role vnum_tenant in a transaction that ends
+    with the use of the connection: row-level security shows it what the key is tied to. Its snapshot is taken once: an
+    export asks for that, and a transaction within another can not. For everybody else nothing is sent on top.
+    """
+
+    def acquire(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Proxy]:  # type: ignore[override]
+        """For `async with` only."""
+        who, acquired = acting(), super().acquire(timeout=timeout)
+        return _tied(acquired, who) if who.tied else acquired
+
+
+@asynccontextmanager
+async def _tied(acquired: AbstractAsyncContextManager[Proxy], who: Acting) -> AsyncIterator[Proxy]:
+    merchants = None if who.merchants is None else sorted(who.merchants)
+    async with acquired as connection, connection.transaction(isolation="repeatable_read"):
+        await connection.execute(SQL["tie"], merchants, who.carrier)
+        yield connection
+
 
 LOST = (
     asyncpg.InterfaceError,
@@ -63,11 +92,17 @@ async def open_database(
 ) -> Database:
     """A pool of prepared, fixed connections. Sessions change no setting of their own, so none is reset between uses."""
     check_schema(schema)
-    return await asyncpg.create_pool(
+    return await Database(
         dsn,
         min_size=connections,
         max_size=connections,
+        max_queries=50_000,
         max_inactive_connection_lifetime=0,
+        loop=None,
+        setup=None,
+        init=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         reset=_keep,
         command_timeout=statement_timeout_s + 5,
         server_settings={

@@ -213,7 +213,9 @@ FROM (SELECT greatest(coalesce($2, clock_timestamp()),
                       (SELECT max(instant) FROM clocks WHERE cell = $1)) AS now) AS c
 CROSS JOIN unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
 LEFT JOIN LATERAL (
-    SELECT * FROM orders o
+    SELECT o.binding_id, o.merchant_id, o.order_id, o.host, o.extension, o.mode, o.order_status, o.bound_at, o.ended_at,
+           o.released
+    FROM orders o
     WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id LIMIT 1
 ) AS o ON true;
 

@@ -136,6 +136,10 @@ CROSS JOIN LATERAL (
     SELECT * FROM calls c WHERE c.cell = i.cell AND c.biz_at = i.biz_at AND c.call_id = i.call_id LIMIT 1
 ) AS c;
 
+-- name: payer
+-- Who pays for a call, by its whole key. $1 cell, $2 biz_at, $3 call id.
+SELECT merchant_id FROM calls WHERE cell = $1 AND biz_at = $2 AND call_id = $3;
+
 -- name: calls_of_merchant
 -- A merchant's calls by their instant (answer, or dial when unanswered), without who rang. $1 merchant, $2 from, $3 to,
 -- $4 order or null, $5 and $6 the instant and id after which to begin, $7 how many.
