@@ -4,8 +4,8 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from vnum.engine import Engine, Parts, assemble, open_engine
+from vnum.model.acting import Acting, act, acting
 from vnum.model.bindings import Binding
 from vnum.model.hosts import Host
 from vnum.model.orders import OrderStatus
@@ -117,6 +118,17 @@ class World:
 
     async def count(self, query: str, *args: object) -> int:
         return int(await self.owner.fetchval(f"SELECT count(*) FROM {query}", *args))
+
+
+@contextmanager
+def tied(merchants: Collection[str] | None = None, carrier: str | None = None) -> Iterator[None]:
+    """Whatever runs in here is done by a key that is tied so."""
+    before = acting()
+    act(Acting("k", None if merchants is None else frozenset(merchants), carrier))
+    try:
+        yield
+    finally:
+        act(before)
 
 
 def on_pool(world: World, pool: RedisPool, **changed: Any) -> World:

@@ -90,6 +90,7 @@ BILLED = {
 }
 
 Plans = dict[tuple[str, str], list[dict[str, Any]]]
+SHAPE = ("Node Type", "Relation Name", "Index Name", "Index Cond", "Filter", "Subplans Removed", "Hash Cond")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,9 @@ def plans(endpoints: Endpoints, schema: str, key_folder: Path) -> Plans:
             await world.owner.execute(FILL.replace("$1", f"'{month}'"))
             await world.engine.database.fetch("SELECT ensure_months($1, $2)", START - timedelta(days=200), START)
             hot = {(noun, name): await explained(world, queries(noun)[name]) for noun, name in HOT}
+            await world.owner.execute("SET plan_cache_mode = force_generic_plan")
+            for noun, name in HOT:
+                hot[f"{noun}, by the owner", name] = await explained_on(world.owner, queries(noun)[name])
             return hot | {
                 (noun, name): await explained(world, load_queries(noun)[name], given)
                 for (noun, name), given in BILLED.items()
@@ -113,10 +117,14 @@ def plans(endpoints: Endpoints, schema: str, key_folder: Path) -> Plans:
 async def explained(world: World, sql: str, given: str = "") -> list[dict[str, Any]]:
     """The nodes of the generic plan, by a session like the engine's."""
     async with world.engine.database.acquire() as connection:
-        blanks = ", ".join(["NULL"] * len((await connection.prepare(sql)).get_parameters()))
-        await connection.execute(f"PREPARE hot AS {sql}")
-        answer = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot ({given or blanks})")
-        await connection.execute("DEALLOCATE hot")
+        return await explained_on(connection, sql, given)
+
+
+async def explained_on(connection: Any, sql: str, given: str = "") -> list[dict[str, Any]]:
+    blanks = ", ".join(["NULL"] * len((await connection.prepare(sql)).get_parameters()))
+    await connection.execute(f"PREPARE hot AS {sql}")
+    answer = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot ({given or blanks})")
+    await connection.execute("DEALLOCATE hot")
     return list(nodes(json.loads(answer)[0]["Plan"]))
 
 
@@ -168,6 +176,15 @@ def test_usage_is_looked_up_by_merchant_and_time(plans: Plans, noun: str, name: 
     assert conditions
     time = "bound_at" if "bound_at" in index else "biz_at"
     assert all("merchant_id =" in cond and f"{time} >=" in cond and f"{time} <" in cond for cond in conditions)
+
+
+@pytest.mark.parametrize(("noun", "name"), HOT, ids=[f"{noun}.{name}" for noun, name in HOT])
+def test_row_level_security_costs_the_application_nothing(plans: Plans, noun: str, name: str) -> None:
+    """The same plan as that of the owner, whom no policy concerns."""
+    bare = plans[f"{noun}, by the owner", name]
+    assert [[node.get(part) for part in SHAPE] for node in plans[noun, name]] == [
+        [node.get(part) for part in SHAPE] for node in bare
+    ]
 
 
 @pytest.mark.parametrize("name", ["binding", "last_recipient", "extend", "release"])
