@@ -94,7 +94,7 @@ class _children:  # noqa: N801 - a context manager
             "VNUM_POSTGRES_DSN": endpoints.postgres_dsn,
             "VNUM_REDIS_URL": endpoints.redis_url,
         }
-        if settings.master_key is None and settings.master_key_command is None:
+        if settings.key_place.is_file:
             self._environment["VNUM_MASTER_KEY_FILE"] = str(settings.key_file)
         self._running: list[subprocess.Popen[bytes]] = []
         self.failed: int | None = None

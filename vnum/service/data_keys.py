@@ -138,6 +138,7 @@ async def rotate(database: Database, old: KeyPlace, new: Master) -> int:
     present = open_master(old, may_make=False)
     if present.master_id == new.master_id != 0:
         raise KeyFileError(f"{new.place}: has the id of the master key in use, {new.master_id}; give it another")
+    await try_out(new)
     source = StoredKeys(database, present)
     await source.found()
     for _ in range(ROTATE_ATTEMPTS):
@@ -149,6 +150,13 @@ async def rotate(database: Database, old: KeyPlace, new: Master) -> int:
                 await stored.rewrap(connection, wrapped, new.master_id)
                 return len(wrapped)
     raise KeyFileError("others change the data keys at the moment; nothing was done, run this again")
+
+
+async def try_out(master: Master) -> None:
+    """Raises KeyFileError unless what it wraps it unwraps again."""
+    key, context = urandom(KEY_BYTES), context_of(Purpose.INDEX, None)
+    if await master.unwrap(await master.wrap(key, context), context) != key:
+        raise KeyFileError(f"{master.place}: what it wraps it does not unwrap again")
 
 
 async def _is_wrapped_by(master: Master, rows: Sequence[WrappedKey]) -> bool:

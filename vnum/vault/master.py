@@ -62,6 +62,10 @@ class KeyPlace(msgspec.Struct, frozen=True, kw_only=True):
         return f"KeyPlace({self.named})"
 
     @property
+    def is_file(self) -> bool:
+        return self.text is None and self.command is None
+
+    @property
     def named(self) -> str:
         if self.text is not None:
             return VARIABLE
@@ -79,4 +83,4 @@ def open_master(place: KeyPlace, *, may_make: bool) -> Master:
 
 def id_of(master: Master) -> str:
     """For people."""
-    return f"{master.place} (a command)" if master.master_id == COMMAND_ID else f"key id {master.master_id}"
+    return "kept by a command" if master.master_id == COMMAND_ID else f"key id {master.master_id}"
