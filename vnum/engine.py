@@ -19,6 +19,7 @@ from vnum.service.bind import Binder
 from vnum.service.calls import Calls
 from vnum.service.care import Care
 from vnum.service.clock import Clock, ServerClock, peek
+from vnum.service.data_keys import make_ahead, open_vault
 from vnum.service.decide import Decider
 from vnum.service.disputes import Disputes
 from vnum.service.health import Health
@@ -40,20 +41,21 @@ from vnum.service.supply import Supply
 from vnum.service.tariffs import Tariffs
 from vnum.service.usage import Usages
 from vnum.store import clock as stored_clock
-from vnum.store import master_keys
 from vnum.store.database import Database, open_database
-from vnum.vault import KeyFileError, Vault, open_key_file
+from vnum.vault import KeyPlace, Vault
 
 REDIS_TIMEOUT_S = 1.0
 REDIS_CONNECTIONS = 32
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an engine runs and by what rules."""
+    """Where an engine runs and by what rules. The master key lies in `key_file` unless one of the next two is given."""
 
     postgres_dsn: str
     redis_url: str
     key_file: Path
+    key_text: str | None = None
+    key_command: str | None = None
     may_make_key: bool = True
     schema: str = "vnum"
     prefix: str | None = None
@@ -65,6 +67,13 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     issuer_name: str | None = None
     issuer_tax_no: str | None = None
     fapiao_item: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Parts({self.schema})"  # a key may stand in them, and passwords do
+
+    @property
+    def key_place(self) -> KeyPlace:
+        return KeyPlace(file=self.key_file, text=self.key_text, command=self.key_command)
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,31 +124,15 @@ async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncItera
     )
     pool = RedisPool(open_redis(parts.redis_url), Keys(parts.prefix or parts.schema))
     try:
-        vault = await open_vault(parts, database)
+        vault = await open_vault(database, parts.key_place, may_make=parts.may_make_key)
         engine = assemble(parts, database, pool, vault, clock)
-        await stored_clock.ensure_months(database, await peek(engine.clock, database))
+        now = await peek(engine.clock, database)
+        await stored_clock.ensure_months(database, now)
+        await make_ahead(vault, now)
         yield engine
     finally:
         await pool.close()
         await database.close()
-
-
-async def open_vault(parts: Parts, database: Database) -> Vault:
-    """The vault of the key that sealed what is in the database; a new key only for a database that has none.
-
-    Raises KeyFileError: another key would leave phones that nobody can open, and seal new ones apart from them.
-    """
-    proofs = await master_keys.proofs(database)
-    vault = Vault(open_key_file(parts.key_file, may_make=parts.may_make_key and not proofs))
-    if not proofs:
-        await master_keys.add(database, vault.key_id, vault.proof)
-        proofs = await master_keys.proofs(database)
-    if proofs.get(vault.key_id) != vault.proof:
-        raise KeyFileError(
-            f"{parts.key_file}: not the master key that this database was sealed with; "
-            "put that one back, or name it by VNUM_MASTER_KEY_FILE"
-        )
-    return vault
 
 
 def open_redis(url: str) -> Redis:
@@ -159,7 +152,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     registry = Registry(database)
     supply = Supply(database, pool, registry)
     audit = Audit(database, clock, cells)
-    care = Care(database, pool, registry, supply, audit, clock, cells)
+    care = Care(database, pool, registry, supply, vault, audit, clock, cells)
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells)
     spending = Spending(database, clock)

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from vnum.vault import KeyPlace
+
 PREFIX = "VNUM_"
 MOST_LINE = 100
 LINE = f"1 to {MOST_LINE} characters in one line"
@@ -15,6 +17,15 @@ LINE = f"1 to {MOST_LINE} characters in one line"
 
 class SettingsError(ValueError):
     """A setting that can not be used; names the variable and what it must be."""
+
+
+class Secret(str):
+    """A text that no repr shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_admin_dsn: str | None = None
     redis_url: str | None = None
     master_key_file: Path | None = None
+    master_key: Secret | None = None
+    master_key_command: str | None = None
     schema: str = "vnum"
     cells: int = 1
     host: str = "127.0.0.1"
@@ -57,6 +70,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema),
                 "VNUM_SCHEMA must be lower-case letters, digits and _ (at most 63)",
             ),
+            (
+                sum(one is not None for one in (self.master_key_file, self.master_key, self.master_key_command)) > 1,
+                "give one of VNUM_MASTER_KEY_FILE, VNUM_MASTER_KEY and VNUM_MASTER_KEY_COMMAND, not more",
+            ),
             (not self.issuer.isalnum(), "VNUM_ISSUER must be letters and digits"),
             (not _is_line(self.issuer_name), f"VNUM_ISSUER_NAME must be {LINE}"),
             (
@@ -73,6 +90,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key_file(self) -> Path:
         return self.master_key_file or self.data_dir / "master.key"
+
+    @property
+    def key_place(self) -> KeyPlace:
+        return KeyPlace(file=self.key_file, text=self.master_key, command=self.master_key_command)
 
     @property
     def embedded(self) -> bool:

@@ -205,9 +205,9 @@ async def test_a_malformed_record_spoils_no_other_and_is_not_lost(world: World) 
         assert CALLER not in result["detail"]
     assert results[-1]["status"] == "rated"
     assert await world.rows("call_reviews") == len(malformed)
-    kept = await world.owner.fetch("SELECT review_id, record, r::text AS row FROM call_reviews r")
+    kept = await world.owner.fetch("SELECT review_id, record, key_id, r::text AS row FROM call_reviews r")
     assert not [row for row in kept if CALLER in row["row"]]
-    opened = [world.engine.vault.open(row["record"], row["review_id"], b"record") for row in kept]
+    opened = [world.engine.vault.open(row["record"], row["review_id"], b"record", row["key_id"]) for row in kept]
     assert sum(CALLER in text for text in opened) == len(malformed) - 1
 
 

@@ -250,6 +250,22 @@ def test_another_master_key_is_refused_and_a_lost_one_is_not_replaced(ready: She
     ready.good("pool")
 
 
+def test_a_master_key_is_put_in_the_place_of_another(ready: Shell, tmp_path: Path) -> None:
+    ready.good("pool")
+    new = tmp_path / "new"
+    ready.good("keys", "master", str(new), "--id", "2")
+    assert new.read_text().startswith("2:")
+    assert ready.run("keys", "master", "rotate").exit_code == 2
+    assert "6 data keys are wrapped by key id 2 now" in ready.good("keys", "master", "rotate", "--to-file", str(new))
+    assert "nothing to do" in ready.good("keys", "master", "rotate", "--to-file", str(new))
+    refused = ready.run("pool")
+    assert (refused.exit_code, "wrapped by key id 2, this is key id 1" in refused.output) == (1, True)
+    ready.good("pool", VNUM_MASTER_KEY_FILE=str(new))
+    ready.good("pool", VNUM_MASTER_KEY_FILE="", VNUM_MASTER_KEY=new.read_text().strip())
+    both = ready.run("pool", VNUM_MASTER_KEY=new.read_text().strip())
+    assert (both.exit_code, "not more" in both.output) == (1, True)
+
+
 def test_usage_and_the_bill_of_a_date(ready: Shell, endpoints: Endpoints, tmp_path: Path) -> None:
     uvloop.run(_lend(endpoints, ready.environment["VNUM_SCHEMA"]))
     shown = ready.good("usage", "--merchant", "shop", "--from", "2026-01-05", "--to", "2026-01-08")

@@ -84,3 +84,18 @@ def test_all_problems_are_told_at_once() -> None:
         read({"VNUM_CELLS": "0", "VNUM_PORT": "0"})
     assert "VNUM_CELLS" in str(error.value)
     assert "VNUM_PORT" in str(error.value)
+
+
+def test_the_master_key_comes_from_one_place() -> None:
+    assert read({"VNUM_MASTER_KEY": "1:ab"}).key_place.named == "VNUM_MASTER_KEY"
+    assert read({"VNUM_MASTER_KEY_COMMAND": "kms x"}).key_place.command == "kms x"
+    both = {"VNUM_MASTER_KEY": "1:" + "ab" * 32, "VNUM_MASTER_KEY_COMMAND": "kms"}
+    with pytest.raises(SettingsError, match="give one of VNUM_MASTER_KEY_FILE, VNUM_MASTER_KEY and") as error:
+        read(both)
+    assert "abab" not in str(error.value)
+
+
+def test_no_key_is_shown_with_the_settings() -> None:
+    settings = read({"VNUM_MASTER_KEY": "1:" + "ab" * 32})
+    assert "abab" not in repr(settings)
+    assert "abab" not in repr(settings.key_place)

@@ -18,6 +18,7 @@ from vnum.replay.run import read_input, replay
 from vnum.replay.sample import write_sample
 from vnum.replay.summary import Summary
 from vnum.servers import Endpoints
+from vnum.vault import KeyPlace
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 QUIET = Console(quiet=True)
@@ -26,7 +27,7 @@ Run = Callable[..., "Summary"]
 
 async def run(endpoints: Endpoints, parcels: Path, calls: Path, start: date, out: Path) -> Summary:
     given = read_input(parcels, calls)
-    return await replay(given, start, out, endpoints, out / "master.key", keep=False, console=QUIET)
+    return await replay(given, start, out, endpoints, KeyPlace(file=out / "master.key"), keep=False, console=QUIET)
 
 
 @pytest.mark.parametrize("start", [date(2024, 1, 31), date(2023, 1, 31), date(2026, 12, 31)])
@@ -49,7 +50,9 @@ async def test_with_statements_each_month_is_a_workbook_and_a_pdf_too(endpoints:
     given = read_input(*write_sample(tmp_path, parcels=5, calls=5))
     out = tmp_path / "out"
     key = out / "master.key"
-    await replay(given, date(2026, 1, 20), out, endpoints, key, keep=False, console=QUIET, statements=True)
+    await replay(
+        given, date(2026, 1, 20), out, endpoints, KeyPlace(file=key), keep=False, console=QUIET, statements=True
+    )
     months = ["2026-01", "2026-02"]
     assert sorted(path.name for path in (out / "invoices").iterdir()) == sorted(
         f"{month}.{suffix}" for month in months for suffix in ("csv", "pdf", "xlsx")

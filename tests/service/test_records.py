@@ -192,7 +192,8 @@ async def test_what_is_rejected_is_kept_with_its_reason(world: World, given: dic
     kept = await world.owner.fetchrow("SELECT * FROM call_reviews")
     assert (kept["call_id"], kept["status"], kept["code"]) == ("call", "rejected", code)
     assert CALLER.encode() not in kept["record"], "the record is sealed"
-    assert world.engine.vault.open(kept["record"], kept["review_id"], b"record") == msgspec.json.encode(call).decode()
+    text = world.engine.vault.open(kept["record"], kept["review_id"], b"record", kept["key_id"])
+    assert text == msgspec.json.encode(call).decode()
 
 
 def _meant(world: World, binding: Binding, value: Any) -> Any:
@@ -367,7 +368,7 @@ async def test_the_caller_is_sealed_and_found_by_its_hash(world: World) -> None:
     await report(world, record(world, binding))
     (row,) = await charged(world)
     assert CALLER.encode() not in row["caller"]
-    assert world.engine.vault.open(row["caller"], "call", b"caller") == "+86" + CALLER
+    assert world.engine.vault.open(row["caller"], "call", b"caller", row["key_id"]) == "+86" + CALLER
     assert row["caller_hash"] == world.engine.vault.fingerprint("+86" + CALLER)
 
 

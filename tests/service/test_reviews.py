@@ -253,7 +253,7 @@ async def test_an_accepted_record_takes_the_place_of_the_charged_call(world: Wor
     assert (row["seconds"], row["minutes"], row["cost"], row["rate"]) == (121, 3, Decimal("0.06"), Decimal("0.02"))
     assert (row["release_time"], row["release_cause"], row["release_dir"]) == (other.release_time, 31, 2)
     assert (row["merchant_id"], row["order_id"], row["late"]) == ("m", "a", False)
-    assert world.engine.vault.open(row["caller"], "call", b"caller") == "+8613900000000"
+    assert world.engine.vault.open(row["caller"], "call", b"caller", row["key_id"]) == "+8613900000000"
     assert row["caller_hash"] == world.engine.vault.fingerprint("+8613900000000")
     again = await report(world, other)
     assert (again.status, again.minutes, again.cost) == (Status.DUPLICATE, 3, Decimal("0.06"))
@@ -266,8 +266,8 @@ async def test_what_was_replaced_is_kept_whole(world: World) -> None:
     kept = await only(world, ReviewState.REPLACED)
     assert (kept.call_id, kept.reason, kept.decided_by) == ("call", "as agreed", "ann")
     assert "2 minutes, 0.04 CNY" in kept.detail
-    sealed = await world.owner.fetchval("SELECT record FROM call_reviews WHERE state = 'replaced'")
-    text = world.engine.vault.open(sealed, kept.review_id, b"record")
+    row = await world.owner.fetchrow("SELECT record, key_id FROM call_reviews WHERE state = 'replaced'")
+    text = world.engine.vault.open(row["record"], kept.review_id, b"record", row["key_id"])
     whole = msgspec.json.decode(text, type=CallRecord)
     assert whole == msgspec.structs.replace(
         first, caller="+86" + CALLER, binding_id=whole.binding_id, extension=first.extension

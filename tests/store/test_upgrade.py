@@ -2,18 +2,30 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from tests.engines import World, connect_owner, open_world
+from tests.engines import World, connect_owner, open_world, phone
+from tests.vault.keys import of_before
+from vnum.engine import open_engine
 from vnum.finance import OfPeriod, Period, apply_migrations, export_csv, export_json
 from vnum.servers import Endpoints
 from vnum.service.clock import ManualClock
+from vnum.service.data_keys import open_vault
+from vnum.service.hosts import NewHost
+from vnum.service.route import RouteRequest
+from vnum.store import data_keys
 from vnum.store.migrate import drop, migrate, needed
+from vnum.vault import KeyFileError, KeyPlace, parse_key
+from vnum.vault.keys import derive
 
+MASTER = "3:" + "0f" * 32
 SCHEMA = "before_prices"
 NOW = datetime(2026, 12, 2, tzinfo=UTC)
 BEFORE = {"billing/0001_ledger", "vnum/0001_core", "vnum/0002_readiness"}
@@ -56,14 +68,46 @@ INSERT INTO closes VALUES ('m', '2026-10-01', 'VN-2026-000001', '2026-11-01+00')
 """
 
 
+PHONE = "+8613812345678"
+
+
+async def sealed_before(owner: Any) -> None:
+    """A live binding of November, sealed as it was when one master key was derived into all there was."""
+    before = of_before(parse_key(MASTER, "test"))
+    binding_id = UUID("019a2e00-0000-7000-8000-000000000001")
+    proof = blake2b(b"vnum", key=derive(parse_key(MASTER, "test"), b"hash"), digest_size=16, person=b"proof").digest()
+    await owner.execute("INSERT INTO master_keys VALUES (3, $1)", proof)
+    await owner.execute(
+        """INSERT INTO hosts (host, cell, plan, ext_digits, ext_check, state, created_at)
+           VALUES ('18400913965', 0, 'host_ext', 4, 'none', 'active', '2026-10-01+00')"""
+    )
+    await owner.execute(
+        """INSERT INTO slots (cell, host, extension, binding_id, ended_at, held_until)
+           VALUES (0, '18400913965', '0001', $1, '2026-12-20+00', '2027-03-20+00')""",
+        binding_id,
+    )
+    await owner.execute(
+        """INSERT INTO bindings (cell, binding_id, merchant_id, order_id, host, extension, mode, city_strict, ttl_days,
+                                 bound_at, expires_at, ended_at, key_id, recipient, recipient_hash)
+           VALUES (0, $1, 'k', 'order', '18400913965', '0001', 'axe', false, 30, '2026-10-28 16:00+00',
+                   '2026-12-20+00', '2026-12-20+00', 3, $2, $3)""",
+        binding_id,
+        before.seal(PHONE, binding_id),
+        before.fingerprint(PHONE),
+    )
+
+
 @pytest.fixture
 async def upgraded(endpoints: Endpoints, key_folder: Path) -> AsyncIterator[World]:
     owner = await connect_owner(endpoints, SCHEMA)
     try:
         await apply_migrations(owner, SCHEMA, [script for script in needed() if script.name in BEFORE])
         await owner.execute(FILL)
+        await sealed_before(owner)
         await migrate(endpoints.postgres_admin_dsn, SCHEMA)
-        async with open_world(endpoints, SCHEMA, key_folder, clock=ManualClock(NOW), wipe=False) as world:
+        async with open_world(
+            endpoints, SCHEMA, key_folder, clock=ManualClock(NOW), wipe=False, key_text=MASTER
+        ) as world:
             yield world
     finally:
         await owner.close()
@@ -90,3 +134,36 @@ async def test_the_next_month_goes_on_where_the_last_one_ended(upgraded: World) 
     assert [invoice.serial.serial for invoice in found.values()] == [2, 3]
     (vip,) = await upgraded.engine.tariffs.of_merchant("vip")
     assert (vip.tariff_id, await upgraded.engine.tariffs.of_merchant("m")) == ("vip", [])
+
+
+async def test_phones_of_before_are_read_and_compared_as_ever(upgraded: World) -> None:
+    """Their key is filed under the id that stands beside them; what comes now is sealed by the key of its month."""
+    engine = upgraded.engine
+    asked = RouteRequest(call_id="c", caller="13700000000", host="18400913965", digits="0001")
+    assert (await engine.routes.route(asked)).callee == PHONE
+    stored = await upgraded.owner.fetchval("SELECT recipient_hash FROM bindings WHERE recipient_hash IS NOT NULL")
+    assert engine.vault.fingerprint(PHONE) == stored
+    rows = await data_keys.all_of(engine.database)
+    assert {row.purpose: row.key_id for row in rows if row.month is None} == {"standing": 3, "index": 1}
+    await upgraded.engine.hosts.add(NewHost(host="18400913966"))
+    binding = await upgraded.bind("new", merchant="m")
+    key_id = await upgraded.owner.fetchval("SELECT key_id FROM bindings WHERE binding_id = $1", binding.binding_id)
+    assert key_id == {row.month: row.key_id for row in rows}[date(2026, 12, 1)]
+    assert (await upgraded.dial(binding)).callee == "+86" + phone(1)
+
+
+async def test_a_second_start_finds_the_keys_filed(upgraded: World) -> None:
+    rows = await data_keys.all_of(upgraded.engine.database)
+    async with open_engine(upgraded.parts, clock=upgraded.clock) as again:
+        assert again.vault.fingerprint(PHONE) == upgraded.engine.vault.fingerprint(PHONE)
+    assert await data_keys.all_of(upgraded.engine.database) == rows
+
+
+async def test_another_master_key_opens_no_database_of_before(endpoints: Endpoints, upgraded: World) -> None:
+    await upgraded.owner.execute("DELETE FROM data_keys")
+    for text in ("3:" + "1f" * 32, "4:" + "0f" * 32):
+        with pytest.raises(KeyFileError, match="not the master key that this database was sealed with"):
+            await open_vault(upgraded.engine.database, KeyPlace(file=Path(), text=text), may_make=False)
+    with pytest.raises(KeyFileError, match=r"out of a file \(key id 3\)"):
+        await open_vault(upgraded.engine.database, KeyPlace(file=Path(), command="kms"), may_make=False)
+    assert await data_keys.all_of(upgraded.engine.database) == []

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vnum.vault import KeyFileError, open_key_file
-from vnum.vault.keys import make_key_file
+from vnum.vault import KeyFileError, make_key_file, open_key_file
 
 
 @pytest.fixture

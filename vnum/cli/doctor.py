@@ -8,8 +8,9 @@ from rich.text import Text
 
 from vnum.cli.session import command, console, set_up_logs
 from vnum.servers import Finding, State, examine
+from vnum.service.data_keys import try_out
 from vnum.settings import Settings, read
-from vnum.vault import KeyFileError, open_key_file
+from vnum.vault import KeyFileError, id_of, open_master
 
 _STYLE = {State.GOOD: "green", State.WARNING: "yellow", State.BAD: "red"}
 
@@ -26,7 +27,7 @@ async def doctor() -> None:
         postgres_admin_dsn=settings.postgres_admin_dsn,
         redis_url=settings.redis_url,
     )
-    findings.append(_master_key(settings))
+    findings.append(await _master_key(settings))
     table = Table(show_header=False, box=None)
     for finding in findings:
         mark = Text(finding.state, style=_STYLE[finding.state])
@@ -36,12 +37,13 @@ async def doctor() -> None:
         sys.exit(1)
 
 
-def _master_key(settings: Settings) -> Finding:
-    path = settings.key_file
-    if not path.exists() and settings.embedded:
-        return Finding(name="master key", state=State.GOOD, message=f"{path}: made at the first start")
+async def _master_key(settings: Settings) -> Finding:
+    place = settings.key_place
+    if place.is_file and not place.file.exists() and settings.embedded:
+        return Finding(name="master key", state=State.GOOD, message=f"{place.file}: made at the first start")
     try:
-        key = open_key_file(path, may_make=False)
+        master = open_master(place, may_make=False)
+        await try_out(master)
     except (KeyFileError, OSError) as trouble:
         return Finding(name="master key", state=State.BAD, message=str(trouble))
-    return Finding(name="master key", state=State.GOOD, message=f"{path}: key id {key.key_id}")
+    return Finding(name="master key", state=State.GOOD, message=f"{place.named}: {id_of(master)}")

@@ -43,7 +43,7 @@ async def replay(parcels: Path, calls: Path, start: datetime, out: Path, *, keep
             start.date(),
             out,
             endpoints,
-            settings.key_file,
+            settings.key_place,
             keep=keep,
             console=console,
             statements=statements,

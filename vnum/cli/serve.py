@@ -93,8 +93,9 @@ class _children:  # noqa: N801 - a context manager
             meters.FOLDER: self._counts.name,
             "VNUM_POSTGRES_DSN": endpoints.postgres_dsn,
             "VNUM_REDIS_URL": endpoints.redis_url,
-            "VNUM_MASTER_KEY_FILE": str(settings.key_file),
         }
+        if settings.key_place.is_file:
+            self._environment["VNUM_MASTER_KEY_FILE"] = str(settings.key_file)
         self._running: list[subprocess.Popen[bytes]] = []
         self.failed: int | None = None
 

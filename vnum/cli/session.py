@@ -169,6 +169,8 @@ def parts(settings: Settings, endpoints: Endpoints) -> Parts:
         postgres_dsn=endpoints.postgres_dsn,
         redis_url=endpoints.redis_url,
         key_file=settings.key_file,
+        key_text=settings.master_key,
+        key_command=settings.master_key_command,
         may_make_key=settings.embedded,
         schema=settings.schema,
         cells=settings.cells,

@@ -61,6 +61,7 @@ from vnum.service.route import Action, Policy, RouteRequest
 from vnum.store import history
 from vnum.store.database import Database
 from vnum.store.migrate import drop, migrate
+from vnum.vault import KeyPlace
 
 PARCELS_A_HOST = 2_500
 """Hosts are a quarter full at most, as a guesser should find them."""
@@ -93,7 +94,7 @@ async def replay(
     start: date,
     out: Path,
     endpoints: Endpoints,
-    key_file: Path,
+    keys: KeyPlace,
     *,
     keep: bool,
     console: Console,
@@ -109,7 +110,9 @@ async def replay(
     parts = Parts(
         postgres_dsn=endpoints.postgres_dsn,
         redis_url=endpoints.redis_url,
-        key_file=key_file,
+        key_file=keys.file,
+        key_text=keys.text,
+        key_command=keys.command,
         schema=schema,
         policy=NO_POLICIES,
     )

@@ -73,7 +73,7 @@ class Binder:
         self._spending = spending
         self._clock = clock
         self._cells = cells
-        self._writer = Writer(database, vault.key_id)
+        self._writer = Writer(database)
         self._groups: dict[int, Group[Order, Outcome]] = {}
 
     def check(self, request: BindRequest) -> Order | Refusal:
@@ -202,9 +202,10 @@ class Binder:
     async def _attempt(self, batch: Batch, open_: list[int], *, last: bool) -> list[int]:
         """Draws and writes once; the positions to try again: without a slot too, as long as slots come back unused."""
         offers: list[tuple[int, Offer]] = []
+        key_id = await self._vault.month(batch.now)
         try:
             await self._draw(offers, batch, open_, last=last)
-            verdicts = await self._writer.write(batch.cell, batch.now, self._rows(batch, offers))
+            verdicts = await self._writer.write(batch.cell, batch.now, key_id, self._rows(batch, offers, key_id))
         except BaseException:
             self._supply.lost(offer for _, offer in offers)
             raise
@@ -292,11 +293,11 @@ class Binder:
                 alone = await self._supply.draw(batch.cell, wish, 1, batch.now, apart_from=[holder])
                 offers += [(n, offer) for offer in alone]
 
-    def _rows(self, batch: Batch, offers: Sequence[tuple[int, Offer]]) -> list[Row]:
+    def _rows(self, batch: Batch, offers: Sequence[tuple[int, Offer]], key_id: int) -> list[Row]:
         """What is to be written, in the order of the offers."""
         ids = new_ids(batch.cell, batch.now, urandom(RANDOM_BYTES * len(offers)))
         batch.rows = {
-            n: self._row(batch, batch.orders[n], offer, binding_id)
+            n: self._row(batch, batch.orders[n], offer, binding_id, key_id)
             for (n, offer), binding_id in zip(offers, ids, strict=True)
         }
         return list(batch.rows.values())
@@ -337,7 +338,7 @@ class Binder:
         await self._supply.give_back(offer for offer in refused if until[offer] <= batch.now)
         await self._supply.settle(batch.cell, ((offer, end) for offer, end in until.items() if end > batch.now))
 
-    def _row(self, batch: Batch, order: Order, offer: Offer, binding_id: UUID) -> Row:
+    def _row(self, batch: Batch, order: Order, offer: Offer, binding_id: UUID, key_id: int) -> Row:
         name = order.recipient_name
         return Row(
             binding_id,
@@ -347,9 +348,9 @@ class Binder:
             order.order_id,
             order.holder,
             short(order.fingerprint),
-            self._vault.seal(order.phone, binding_id),
+            self._vault.seal(order.phone, binding_id, b"phone", key_id),
             order.fingerprint,
-            None if name is None else self._vault.seal(name, binding_id, b"name"),
+            None if name is None else self._vault.seal(name, binding_id, b"name", key_id),
             batch.terms(order, offer.host),
         )
 

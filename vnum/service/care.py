@@ -12,6 +12,7 @@ from vnum.pool.redis_pool import PoolDown, RedisPool
 from vnum.service import clock as clocks
 from vnum.service.audit import Audit
 from vnum.service.clock import Clock
+from vnum.service.data_keys import make_ahead
 from vnum.service.registry import Registry
 from vnum.service.supply import Supply
 from vnum.store import bindings as stored
@@ -20,6 +21,7 @@ from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
 from vnum.store.database import Database, trying_again
+from vnum.vault import Vault
 
 WRONG_KEPT = timedelta(days=1)
 """How long wrong extensions are kept; they count for an hour."""
@@ -64,6 +66,7 @@ class Care:
         pool: RedisPool,
         registry: Registry,
         supply: Supply,
+        vault: Vault,
         audit: Audit,
         clock: Clock,
         cells: int,
@@ -72,6 +75,7 @@ class Care:
         self._pool = pool
         self._registry = registry
         self._supply = supply
+        self._vault = vault
         self._audit = audit
         self._clock = clock
         self._cells = cells
@@ -92,12 +96,14 @@ class Care:
         """What has to be done now and then: partitions, orphans, and once a day the roll-over."""
         now = await clocks.peek(self._clock, self._database)
         await stored_clock.ensure_months(self._database, now)
+        await make_ahead(self._vault, now)
         await self._registry.refresh()
         for cell in range(self._cells):
             await self.free_orphans(cell, now)
         await self._audit.link()
         if day_of(now) != self._rolled_on:
             await self._roll(now)
+            await self._vault.refresh()
             await idempotency.forget(self._database)
             await stored_calls.forget_wrong(self._database, now - WRONG_KEPT, now)
 

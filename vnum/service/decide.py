@@ -76,6 +76,7 @@ class Decider:
             review = await stored.lock(connection, cell, review_id)
             _check(review, decision)
             assert review is not None
+            await self._vault.know(review["key_id"])
             match decision:
                 case Decision.DISCARD:
                     await stored.decide(connection, ruling, ReviewState.DISCARDED)
@@ -112,8 +113,10 @@ class Decider:
         _check_replaces(known, filed)
         key = (filed.cell, known["biz_at"], filed.call_id)
         charged = (await stored_calls.at(connection, [key]))[filed.call_id]
-        replaced = self._before(charged, ruling)
-        if not await stored.replace(connection, ruling, known["biz_at"], filed, self._vault.key_id, replaced):
+        await self._vault.know(charged["key_id"])
+        key_id = await self._vault.month(ruling.at)
+        replaced = self._before(charged, ruling, key_id)
+        if not await stored.replace(connection, ruling, known["biz_at"], filed, replaced, key_id):
             raise Refused(
                 Code.PERIOD_CLOSED,
                 "the month of the charged call, or of this record, is closed; "
@@ -136,7 +139,7 @@ class Decider:
             )
         return record
 
-    def _before(self, charged: Record, ruling: Ruling) -> Kept:
+    def _before(self, charged: Record, ruling: Ruling, key_id: int) -> Kept:
         """The charged call as a record, to be kept. Its content is like no other's: should the same record come again,
         it is a conflict of its own."""
         names = ("call_id", "host", "extension", "binding_id", "call_time", "ring_time", "answer_time", "release_time",
@@ -153,7 +156,7 @@ class Decider:
             f"was charged with {charged['minutes']} minutes, {plain(charged['cost'])} CNY, "
             f"until the review {ruling.review_id} was accepted",
             self._vault.fingerprint(f"{review_id}\0{text}"),
-            self._vault.seal(text, review_id, USE),
+            self._vault.seal(text, review_id, USE, key_id),
         )
 
 

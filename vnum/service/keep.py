@@ -54,11 +54,12 @@ class Keeper:
         if not items:
             return
         now = await peek(self._clock, self._database)
+        key_id = await self._vault.month(now)
         last = {(one.call_id, one.text): one for one in items}  # one statement takes a row once
         rows: list[Kept] = []
         for one in last.values():
             cell = cell_of(self._cells, one.call_id)
             review_id = new_id(cell, now, urandom(RANDOM_BYTES))
-            content, sealed = self._vault.fingerprint(one.text), self._vault.seal(one.text, review_id, USE)
+            content, sealed = self._vault.fingerprint(one.text), self._vault.seal(one.text, review_id, USE, key_id)
             rows.append(Kept(cell, review_id, one.call_id, one.status, one.code, one.detail, content, sealed))
-        await stored.keep(self._database, rows, now, self._vault.key_id)
+        await stored.keep(self._database, rows, now, key_id)

@@ -175,21 +175,23 @@ class Labels:
             cell_of(self._cells, record["merchant_id"], record["order_id"]),
             record["binding_id"],
         )
-        if last is None or last["recipient"] is None:
+        if last is not None:
+            await self._vault.know(last["key_id"])
+        if last is None or last["recipient"] is None or not self._vault.opens(last["key_id"]):
             return Refusal(
                 code=Code.RECIPIENT_ERASED,
                 detail="the recipient's phone was erased; bind the order again with its phone",
             )
-        name = last["recipient_name"]
+        name, binding_id, key_id = last["recipient_name"], last["binding_id"], last["key_id"]
         return self._binder.order(
             last["merchant_id"],
             last["order_id"],
-            self._vault.open(last["recipient"], last["binding_id"]),
+            self._vault.open(last["recipient"], binding_id, b"phone", key_id),
             order_status=record["order_status"],
             ttl_days=last["ttl_days"],
             wish=Wish(last["city"], last["city_strict"]),
             mode=last["mode"],
-            recipient_name=None if name is None else self._vault.open(name, last["binding_id"], b"name"),
+            recipient_name=None if name is None else self._vault.open(name, binding_id, b"name", key_id),
             under_way=True,
         )
 

@@ -109,7 +109,7 @@ class Reconciler:
             await self._registry.refresh(force=True)
             uncompared = await self._stage(opened, file, pieces)
             window = await self._window(opened, terms, file.rows)
-            await opened.compare(window, self._vault.key_id)
+            await opened.compare(window)
             await price_file_calls(opened, self._database)
             yield Reconciliation(await self._report(opened, file, window, uncompared), opened)
 

@@ -1,8 +1,10 @@
 """Call records rated and filed: what the switch reports is charged once, or kept aside with the reason; never lost."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 from asyncpg import Record
@@ -11,6 +13,7 @@ from vnum.finance import DEFAULT_TARIFF, BillingRefusal, CallRater, TariffId, lo
 from vnum.model.bindings import MAX_LIFE
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.refusals import Code, Refused
+from vnum.model.retention import Keep
 from vnum.service.call_record import CallRecord as CallRecord
 from vnum.service.call_record import NormalRecord, RecordProblem, normal
 from vnum.service.clock import Clock, peek
@@ -18,12 +21,13 @@ from vnum.service.keep import Keeper, NotTaken
 from vnum.service.keep import Status as Status
 from vnum.service.registry import Registry
 from vnum.store import calls as stored
-from vnum.store.calls import Asked, Filed
+from vnum.store.calls import FORGOTTEN, Asked, Filed
 from vnum.store.database import Database, is_data_error
-from vnum.vault import Vault
+from vnum.vault import Vault, month_of
 
 ATTEMPTS = 4
 _SECOND = timedelta(seconds=1)
+KEEP = Keep()
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -44,7 +48,14 @@ _UNSTORABLE = RecordProblem(
 
 class Records:
     def __init__(
-        self, database: Database, vault: Vault, registry: Registry, keeper: Keeper, clock: Clock, cells: int
+        self,
+        database: Database,
+        vault: Vault,
+        registry: Registry,
+        keeper: Keeper,
+        clock: Clock,
+        cells: int,
+        keep: Keep = KEEP,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -52,6 +63,7 @@ class Records:
         self._keeper = keeper
         self._clock = clock
         self._cells = cells
+        self._keep = keep
 
     async def report(self, records: Sequence[CallRecord]) -> list[Reported]:
         """One result a record, in order; what is not taken is kept for review. All is committed when this returns."""
@@ -82,6 +94,7 @@ class Records:
                 batch.read[n] = normal(record, hosts[record.host], self._cells, now)
             except RecordProblem as problem:
                 batch.reject(n, problem)
+        batch.sealing = await self._sealing(list(batch.read.values()), now)
         await self._rate_and_file(batch)
         return batch.results()
 
@@ -93,7 +106,7 @@ class Records:
         try:
             read = normal(record, host, self._cells, now)
             (known,) = await stored.resolve(self._database, [self._asked(read)])
-            return self._rate(read, known, rater)
+            return self._rate(read, known, rater, await self._sealing([read], now))
         except RecordProblem as problem:
             raise Refused(problem.code, problem.detail) from None
 
@@ -133,8 +146,12 @@ class Records:
         """(taken, unstorable) call ids: halved until a row that can not be stored stands alone, and only that fails."""
         if not rows:
             return set(), set()
+        by_key = groupby(sorted(rows, key=attrgetter("key_id")), key=attrgetter("key_id"))
+        if len(groups := [list(group) for _, group in by_key]) > 1:  # around the end of a month
+            done = [await self._file(group) for group in groups]
+            return set().union(*(taken for taken, _ in done)), set().union(*(bad for _, bad in done))
         try:
-            return await stored.file(self._database, rows, self._vault.key_id), set()
+            return await stored.file(self._database, rows), set()
         except Exception as trouble:
             if not is_data_error(trouble):
                 raise
@@ -160,12 +177,17 @@ class Records:
             )
             return None
         try:
-            return self._rate(read, known, batch.rater)
+            return self._rate(read, known, batch.rater, batch.sealing)
         except RecordProblem as problem:
             batch.reject(n, problem)
             return None
 
-    def _rate(self, read: NormalRecord, known: Record, rater: CallRater) -> Filed:
+    async def _sealing(self, read: Sequence[NormalRecord], now: datetime) -> "_Sealing":
+        """What seals the callers of these records: of each month its key, of calls past their term nothing."""
+        kept = [one.biz_at for one in read if self._keep.keeps_caller(one.biz_at, now)]
+        return _Sealing(await self._vault.months(kept), now)
+
+    def _rate(self, read: NormalRecord, known: Record, rater: CallRater, sealing: "_Sealing") -> Filed:
         """Raises RecordProblem."""
         record = read.record
         if known["binding_id"] is None:
@@ -177,18 +199,19 @@ class Records:
             rated = rater.rate(tariff_id, read.biz_at, read.answer_time, read.release_time)
         except BillingRefusal as refusal:
             raise RecordProblem(Code.TARIFF_NOT_FOUND, refusal.message) from refusal
+        key_id = sealing.keys.get(month_of(read.biz_at)) if self._keep.keeps_caller(read.biz_at, sealing.now) else None
         return Filed(
             read.call_cell,
             record.call_id,
-            self._vault.fingerprint(read.content(known["extension"])),
+            FORGOTTEN if key_id is None else self._vault.fingerprint(read.content(known["extension"])),
             read.host.cell,
             read.host.host,
             read.extension or known["extension"],
             known["binding_id"],
             known["merchant_id"],
             known["order_id"],
-            self._vault.seal(read.caller, record.call_id, b"caller"),
-            self._vault.fingerprint(read.caller),
+            None if key_id is None else self._vault.seal(read.caller, record.call_id, b"caller", key_id),
+            None if key_id is None else self._vault.fingerprint(read.caller),
             read.call_time,
             read.ring_time,
             read.answer_time,
@@ -196,6 +219,7 @@ class Records:
             record.release_dir,
             record.release_cause,
             rated,
+            self._vault.key_id if key_id is None else key_id,
         )
 
     def _asked(self, read: NormalRecord) -> Asked:
@@ -210,7 +234,16 @@ class Records:
         return Asked(*key, host.cell, host.host, read.extension, None, at, from_id, to_id, read.biz_at)
 
 
+class _Sealing(msgspec.Struct, frozen=True, gc=False):
+    """Month -> its key; None = destroyed."""
+
+    keys: Mapping[date, int | None]
+    now: datetime
+
+
 class _Batch:
+    sealing: _Sealing
+
     def __init__(self, records: Sequence[CallRecord], rater: CallRater) -> None:
         self.records = records
         self.rater = rater

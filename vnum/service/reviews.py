@@ -111,6 +111,7 @@ class Reviews:
         """Up to 1,000 of a state, oldest first, behind the review `after`."""
         rows = await stored.page(self._database, state, status, code, after, PAGE)
         charged = await self._charged({row["call_id"] for row in rows} - {""})
+        await self._vault.know(*(row["key_id"] for row in (*rows, *charged.values())))
         return [self._shown(row, charged.get(row["call_id"])) for row in rows]
 
     async def _charged(self, call_ids: set[str]) -> dict[str, Record]:
@@ -145,13 +146,13 @@ class Reviews:
 
 def unseal(vault: Vault, row: Record) -> str:
     """The text of a kept record."""
-    return vault.open(row["record"], row["review_id"], USE)
+    return vault.open(row["record"], row["review_id"], USE, row["key_id"])
 
 
 def caller_of(vault: Vault, row: Record) -> str:
     """Who rang, of a filed call."""
     sealed = row["caller"]
-    return ANONYMOUS if sealed is None else vault.open(sealed, row["call_id"], b"caller")
+    return ANONYMOUS if sealed is None else vault.open(sealed, row["call_id"], b"caller", row["key_id"])
 
 
 def read_record(text: str) -> CallRecord | None:

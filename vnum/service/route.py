@@ -145,14 +145,15 @@ class Routes:
         return await self._asked.submit(_Dialled(host.cell, host.host, digits, caller_hash, at))
 
     async def _connect(self, host: Host, call_id: str, record: Record) -> Decision:
-        binding_id = record["binding_id"]
+        binding_id, key_id = record["binding_id"], record["key_id"]
+        await self._vault.know(key_id)
         await self._chosen.submit(
             Chosen(cell_of(self._cells, call_id), call_id, binding_id, host.cell, record["now"], acting().by)
         )
         return Decision(
             action=Action.CONNECT,
             binding_id=binding_id,
-            callee=self._vault.open(record["recipient"], binding_id),
+            callee=self._vault.open(record["recipient"], binding_id, b"phone", key_id),
             display_number=host.host,
             max_seconds=self._policy.max_seconds,
         )

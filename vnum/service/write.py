@@ -29,52 +29,53 @@ class Verdict(Enum):
 
 
 class Writer:
-    def __init__(self, database: Database, key_id: int) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._key_id = key_id
 
-    async def write(self, cell: int, now: datetime, rows: Sequence[Row]) -> dict[UUID, Verdict]:
-        """A verdict for every row."""
+    async def write(self, cell: int, now: datetime, key_id: int, rows: Sequence[Row]) -> dict[UUID, Verdict]:
+        """A verdict for every row; all are sealed by one key, that of the month of `now`."""
         if not rows:
             return {}
         try:
-            return await self._once(cell, now, rows)
+            return await self._once(cell, now, key_id, rows)
         except _LostInStatement as lost:
             return await self._look_up(cell, rows, lost.session)
         except Exception as trouble:
             if is_data_error(trouble):
-                return await self._halves(cell, now, rows)
+                return await self._halves(cell, now, key_id, rows)
             if isinstance(trouble, (*LOST, asyncpg.PostgresError)):
                 log.warning("bind_not_written", trouble=type(trouble).__name__, rows=len(rows))
                 return dict.fromkeys((row.binding_id for row in rows), Verdict.NOT_WRITTEN)
             raise
 
-    async def _once(self, cell: int, now: datetime, rows: Sequence[Row]) -> dict[UUID, Verdict]:
+    async def _once(self, cell: int, now: datetime, key_id: int, rows: Sequence[Row]) -> dict[UUID, Verdict]:
         came: dict[UUID, bool] = {}
         async for attempt in trying_again():
             with attempt:
                 async with self._database.acquire() as connection:
-                    came = await self._send(connection, cell, now, rows)
+                    came = await self._send(connection, cell, now, key_id, rows)
         return {row.binding_id: _verdict(came.get(row.binding_id)) for row in rows}
 
-    async def _send(self, connection: Connection, cell: int, now: datetime, rows: Sequence[Row]) -> dict[UUID, bool]:
+    async def _send(
+        self, connection: Connection, cell: int, now: datetime, key_id: int, rows: Sequence[Row]
+    ) -> dict[UUID, bool]:
         writer = writer_of(connection)
         session = connection.get_server_pid()
         try:
-            return await stored.bind(connection, cell, now, writer, self._key_id, rows)
+            return await stored.bind(connection, cell, now, writer, key_id, rows)
         except (*LOST, *ENDED) as trouble:
             if is_data_error(trouble):
                 raise
             raise _LostInStatement(session) from trouble
 
-    async def _halves(self, cell: int, now: datetime, rows: Sequence[Row]) -> dict[UUID, Verdict]:
+    async def _halves(self, cell: int, now: datetime, key_id: int, rows: Sequence[Row]) -> dict[UUID, Verdict]:
         """The statement wrote nothing: halve it until the bad row stands alone."""
         if len(rows) == 1:
             log.warning("row_not_storable", binding_id=str(rows[0].binding_id))
             return {rows[0].binding_id: Verdict.UNSTORABLE}
         middle = len(rows) // 2
-        verdicts = await self.write(cell, now, rows[:middle])
-        return verdicts | await self.write(cell, now, rows[middle:])
+        verdicts = await self.write(cell, now, key_id, rows[:middle])
+        return verdicts | await self.write(cell, now, key_id, rows[middle:])
 
     async def _look_up(self, cell: int, rows: Sequence[Row], session: int) -> dict[UUID, Verdict]:
         """Nobody answered. What the orders name is bound; the rest is known not to be, once the session is over."""

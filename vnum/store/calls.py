@@ -16,10 +16,15 @@ from vnum.store.database import Connection, Database
 from vnum.store.queries import queries
 
 SQL = queries("calls")
+FORGOTTEN = b""
+"""The content of a record whose caller is kept no more: it is charged, and no other record equals it."""
 
 
 class Filed(msgspec.Struct, frozen=True, gc=False):
-    """One rated record; fields in the order of the type call_filed. `rated` is shared with calls of the same price."""
+    """One rated record; fields in the order of the type call_filed. `rated` is shared with calls of the same price.
+
+    The caller is sealed by `key_id`; None when the key of the call's month is destroyed.
+    """
 
     call_cell: int
     call_id: str
@@ -30,8 +35,8 @@ class Filed(msgspec.Struct, frozen=True, gc=False):
     binding_id: UUID
     merchant_id: str
     order_id: str
-    caller: bytes
-    caller_hash: bytes
+    caller: bytes | None
+    caller_hash: bytes | None
     call_time: datetime
     ring_time: datetime | None
     answer_time: datetime | None
@@ -39,6 +44,7 @@ class Filed(msgspec.Struct, frozen=True, gc=False):
     release_dir: int | None
     release_cause: int | None
     rated: Rated
+    key_id: int
 
     @property
     def biz_at(self) -> datetime:
@@ -118,12 +124,12 @@ async def resolve(database: Database, asked: Sequence[Asked]) -> list[Record]:
     return sorted(records, key=lambda record: record["n"])
 
 
-async def file(database: Database, rows: Sequence[Filed], key_id: int) -> set[str]:
-    """The call ids that were taken; the others had a record already."""
+async def file(database: Database, rows: Sequence[Filed]) -> set[str]:
+    """The call ids that were taken; the others had a record already. All rows are sealed by one key."""
     prices = {id(row.rated): row.rated for row in rows}
     place = {price: n for n, price in enumerate(prices, start=1)}
-    items = [(*astuple(row)[:-1], place[id(row.rated)]) for row in rows]
-    records = await database.fetch(SQL["file_records"], items, list(map(astuple, prices.values())), key_id)
+    items = [(*astuple(row)[:-2], place[id(row.rated)]) for row in rows]
+    records = await database.fetch(SQL["file_records"], items, list(map(astuple, prices.values())), rows[0].key_id)
     return {record["call_id"] for record in records}
 
 

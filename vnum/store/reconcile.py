@@ -99,7 +99,7 @@ class Session:
         await self._connection.execute(SQL["known"])
         return await self._one("span")
 
-    async def compare(self, window: Window, key_id: int) -> None:
+    async def compare(self, window: Window) -> None:
         async with self._connection.transaction():
             await self._connection.execute(SQL["patience"])
             await self._connection.execute(
@@ -112,7 +112,6 @@ class Session:
                 window.hosts,
                 window.tolerance_s,
                 window.apart_s,
-                key_id,
                 timeout=COMPARE_S,
             )
 

@@ -71,15 +71,16 @@ async def lock_call(connection: Connection, cell: int, call_id: str) -> Record |
 
 
 async def replace(
-    connection: Connection, ruling: Ruling, charged_at: datetime, filed: Filed, key_id: int, replaced: Kept
+    connection: Connection, ruling: Ruling, charged_at: datetime, filed: Filed, replaced: Kept, key_id: int
 ) -> bool:
-    """Puts `filed` in the place of the call charged at `charged_at`; False = a month is closed, nothing is changed."""
+    """Puts `filed` in the place of the call charged at `charged_at`; False = a month is closed, nothing is changed.
+    `key_id` = what `replaced` is sealed by."""
     call = (
         filed.cell,
         filed.call_id,
         charged_at,
         filed.biz_at,
-        key_id,
+        filed.key_id,
         filed.caller,
         filed.caller_hash,
         filed.call_time,
@@ -99,5 +100,5 @@ async def replace(
         filed.rated.tariff_version,
     )
     review = (ruling.cell, filed.content, ruling.review_id, ruling.at, ruling.by, ruling.reason)
-    before = (replaced.review_id, replaced.detail, replaced.content, replaced.record)
+    before = (replaced.review_id, replaced.detail, replaced.content, replaced.record, key_id)
     return await connection.fetchval(SQL["replace_call"], *call, *review, *before) is not None

@@ -1,6 +1,29 @@
-"""Phones at rest: authenticated ciphertext plus keyed hash, under a key id."""
+"""Phones at rest: authenticated ciphertext plus keyed hash, under data keys that a master key wraps."""
 
-from vnum.vault.keys import KeyFileError, MasterKey, open_key_file
-from vnum.vault.vault import SealBroken, Vault
+from vnum.vault.command import CommandMaster
+from vnum.vault.data_keys import DataKey, KeySource, Purpose, context_of, month_of
+from vnum.vault.keys import KeyFileError, MasterKey, make_key_file, open_key_file, parse_key
+from vnum.vault.master import KeyPlace, LocalMaster, Master, id_of, open_master
+from vnum.vault.vault import KeyGone, SealBroken, Vault
 
-__all__ = ["KeyFileError", "MasterKey", "SealBroken", "Vault", "open_key_file"]
+__all__ = [
+    "CommandMaster",
+    "DataKey",
+    "KeyFileError",
+    "KeyGone",
+    "KeyPlace",
+    "KeySource",
+    "LocalMaster",
+    "Master",
+    "MasterKey",
+    "Purpose",
+    "SealBroken",
+    "Vault",
+    "context_of",
+    "id_of",
+    "make_key_file",
+    "month_of",
+    "open_key_file",
+    "open_master",
+    "parse_key",
+]

@@ -87,7 +87,8 @@ LEFT JOIN LATERAL (
 -- Takes rated records: the call key decides (a call is charged once), and only what it gave back is
 -- filed. late is judged here, so that a close and a record never miss each other; a call dated before the merchant's
 -- first month (a slow clock) is late too, since that month is never closed for him.
--- $1 rows; $2 prices, each once, which rows name by their place from 1 on; $3 key id.
+-- $1 rows; $2 prices, each once, which rows name by their place from 1 on; $3 key id: a caller is not kept when that
+-- key was destroyed while the record was under way.
 WITH item AS MATERIALIZED (
     SELECT *, coalesce(i.answer_time, i.call_time) AS biz_at
     FROM unnest($1::call_filed[]) AS i
@@ -108,7 +109,9 @@ WITH item AS MATERIALIZED (
                        release_cause, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id,
                        tariff_version, late)
     SELECT cell, call_id, biz_at, host, extension, binding_id, merchant_id, order_id, $3,
-           caller, caller_hash, call_time, ring_time, answer_time, release_time, release_dir,
+           CASE WHEN (SELECT d.destroyed_at FROM data_keys d WHERE d.key_id = $3) IS NULL THEN caller END,
+           CASE WHEN (SELECT d.destroyed_at FROM data_keys d WHERE d.key_id = $3) IS NULL THEN caller_hash END,
+           call_time, ring_time, answer_time, release_time, release_dir,
            release_cause, seconds, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version,
            (SELECT p.ends_at FROM periods p
             WHERE p.merchant_id = item.merchant_id AND p.ends_at > item.biz_at LIMIT 1) IS NOT NULL
@@ -128,7 +131,8 @@ CROSS JOIN LATERAL (
 
 -- name: calls_at
 -- Filed calls by their whole keys, and whether their month is marked closed. $1 cells, $2 biz_ats, $3 call ids.
-SELECT c.call_id, c.biz_at, c.merchant_id, c.order_id, c.binding_id, c.host, c.extension, c.caller, c.call_time,
+SELECT c.call_id, c.biz_at, c.merchant_id, c.order_id, c.binding_id, c.host, c.extension, c.key_id, c.caller,
+       c.call_time,
        c.ring_time, c.answer_time, c.release_time, c.release_dir, c.release_cause, c.seconds, c.minutes, c.cost, c.late,
        EXISTS (SELECT 1 FROM periods p WHERE p.merchant_id = c.merchant_id AND p.ends_at > c.biz_at) AS month_closed
 FROM unnest($1::smallint[], $2::timestamptz[], $3::text[]) AS i (cell, biz_at, call_id)

@@ -77,7 +77,7 @@ SET LOCAL statement_timeout = '600s';
 -- call near an edge which the two clocks date to different sides of it still finds its partner. The second of an id in
 -- the file finds none: nth of ours is 1.
 -- $3, $4 the window with that day, $5 cells, $6 the hosts whose calls the file should have, $7 tolerance in seconds,
--- $8 how many seconds the two dates of a call may be apart, $9 the key of the callers' hashes.
+-- $8 how many seconds the two dates of a call may be apart.
 INSERT INTO call_pairs (kinds, line, call_id, call_cell, cell, their_host, their_extension, their_at, their_call_time,
                         their_answer, their_release, their_seconds, their_minutes, fee, our_host, our_extension, our_at,
                         our_answer, our_release, our_seconds, cost, tariff_id, priced, merchant_id, order_id, binding_id,
@@ -103,7 +103,7 @@ FROM (
 FULL JOIN (
     SELECT c.call_id, 1::bigint AS nth, c.biz_at AS at, c.host, c.extension, c.answer_time, c.release_time, c.seconds,
            c.cost, c.tariff_id, c.merchant_id, c.order_id, c.binding_id,
-           CASE WHEN c.key_id = $9::smallint THEN c.caller_hash END AS caller_hash
+           c.caller_hash
     FROM calls c WHERE c.cell = ANY ($5::smallint[]) AND c.biz_at >= $3 AND c.biz_at < $4
 ) AS o ON o.call_id = t.call_id AND o.nth = t.nth
 CROSS JOIN LATERAL (

@@ -17,14 +17,14 @@ WHERE r.state IN ('retried', 'accepted') OR (r.state = 'open' AND (r.status, r.c
 -- name: reviews
 -- Reviews of a state, oldest first. $1 state, $2 status or null, $3 code or null, $4 the id after which to begin,
 -- $5 how many.
-SELECT cell, review_id, call_id, received_at, status, code, detail, state, decided_at, decided_by, reason, record
+SELECT cell, review_id, call_id, received_at, status, code, detail, state, decided_at, decided_by, reason, key_id, record
 FROM call_reviews
 WHERE state = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR code = $3) AND review_id > $4::uuid
 ORDER BY review_id LIMIT $5::int;
 
 -- name: lock_review
 -- One review, kept from other decisions until the transaction's end. $1 cell, $2 review id.
-SELECT cell, review_id, call_id, received_at, status, code, detail, state, decided_at, decided_by, reason, record
+SELECT cell, review_id, call_id, received_at, status, code, detail, state, decided_at, decided_by, reason, key_id, record
 FROM call_reviews WHERE cell = $1 AND review_id = $2 FOR UPDATE;
 
 -- name: refuse_again
@@ -47,7 +47,7 @@ SELECT binding_id, biz_at, content FROM call_keys WHERE cell = $1 AND call_id = 
 -- close and a replacement never miss each other. The call stays that of its binding; late is as in file_records.
 -- $1 host's cell, $2 call id, $3 when the charged call was, $4 when the accepted one was, $5 to $22 the rest of it,
 -- $23 the call's cell, $24 content, $25 review id, $26 now, $27 decided by, $28 reason; of the replaced record: $29
--- review id, $30 detail, $31 content, $32 sealed.
+-- review id, $30 detail, $31 content, $32 sealed, $33 its key id.
 WITH replaced AS (
     UPDATE calls c
     SET biz_at = $4, key_id = $5, caller = $6, caller_hash = $7, call_time = $8, ring_time = $9, answer_time = $10,
@@ -67,8 +67,8 @@ WITH replaced AS (
 ), kept AS (
     INSERT INTO call_reviews (cell, review_id, call_id, received_at, status, code, detail, content, key_id, record, state,
                               decided_at, decided_by, reason)
-    SELECT $23, $29::uuid, keyed.call_id, $26::timestamptz, 'conflict', 'record_conflict', $30::text, $31::bytea, $5,
-           $32::bytea, 'replaced', $26, $27::text, $28::text
+    SELECT $23, $29::uuid, keyed.call_id, $26::timestamptz, 'conflict', 'record_conflict', $30::text, $31::bytea,
+           $33::smallint, $32::bytea, 'replaced', $26, $27::text, $28::text
     FROM keyed
 )
 UPDATE call_reviews r SET state = 'accepted', decided_at = $26, decided_by = $27, reason = $28
