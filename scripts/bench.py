@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 from benches.bindings import bench_bindings
+from benches.http import bench_http
 from benches.machine import machine
 from benches.month import bench_month
 from benches.pool import bench_memory, bench_occupancy
@@ -40,11 +41,16 @@ async def _records(endpoints: Endpoints, folder: Path, scale: float) -> list[Row
     return [await bench_records(endpoints, folder, int(40_000 * scale))]
 
 
+async def _http(endpoints: Endpoints, folder: Path, scale: float) -> list[Row]:
+    return await bench_http(endpoints, folder, int(40_000 * scale))
+
+
 PARTS: dict[str, Part] = {
     "bindings": _bindings,
     "occupancy": _occupancy,
     "memory": _memory,
     "records": _records,
+    "http": _http,
 }
 MONTH = ("close", "export")
 """Parts that share a month of usage, since it takes long to write."""

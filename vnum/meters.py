@@ -6,6 +6,7 @@ can tell the sum.
 """
 
 import os
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -26,6 +27,17 @@ REQUEST_S: Final = Histogram(
 )
 REFUSALS: Final = Counter("vnum_refusals", "Requests refused, by code.", ["code"], registry=_ALONE)
 ROUTES: Final = Counter("vnum_routes", "What the switch was told.", ["action", "code"], registry=_ALONE)
+
+
+@cache
+def counted(endpoint: str, status: int) -> tuple[Counter, Histogram]:
+    """The meters of an endpoint's answers: finding them by their labels costs more than counting."""
+    return REQUESTS.labels(endpoint, status), REQUEST_S.labels(endpoint)
+
+
+@cache
+def routed(action: str, code: str) -> Counter:
+    return ROUTES.labels(action, code)
 
 
 def exposition() -> bytes:

@@ -48,9 +48,14 @@ def problem_answer(problem: Problem) -> Answer:
     return Answer(problem.status, _ENCODER.encode(problem), problem.code)
 
 
-def response_of(answer: Answer) -> web.Response:
+class Plain(web.Response):
+    """A response of some headers and a body of bytes, and nothing else: no cookie, not packed, no keep-alive of its
+    own."""
+
+
+def response_of(answer: Answer) -> Plain:
     headers = _JSON if answer.status < 400 else _OF_STATUS.get(answer.status, _PROBLEM)
-    response = web.Response(body=answer.body, status=answer.status, headers=headers)
+    response = Plain(body=answer.body, status=answer.status, headers=headers)
     if answer.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response

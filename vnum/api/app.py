@@ -32,7 +32,7 @@ from vnum.api.reviews import Reviews
 from vnum.api.tariffs import Tariffs
 from vnum.api.usage import Usages
 from vnum.engine import Engine
-from vnum.meters import REFUSALS, REQUEST_S, REQUESTS
+from vnum.meters import REFUSALS, counted
 from vnum.model.acting import apart
 
 log = structlog.get_logger()
@@ -95,8 +95,9 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         response = response_of(problem_answer(problem))
         if isinstance(trouble, web.HTTPMethodNotAllowed):
             response.headers[hdrs.ALLOW] = trouble.headers[hdrs.ALLOW]
-    REQUESTS.labels(endpoint, response.status).inc()
-    REQUEST_S.labels(endpoint).observe(time.perf_counter() - began)
+    answers, seconds = counted(endpoint, response.status)
+    answers.inc()
+    seconds.observe(time.perf_counter() - began)
     return response
 
 

@@ -15,7 +15,7 @@ from vnum.api.bodies import decode
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import DisputeState, plain
-from vnum.meters import ROUTES
+from vnum.meters import routed
 from vnum.model.refusals import Code, Refused
 from vnum.service.call_record import CallRecord, Instant
 from vnum.service.calls import PAGE, FiledCall
@@ -165,7 +165,7 @@ class Calls:
         except Exception as trouble:
             log.warning("route_failed_closed", trouble=type(trouble).__name__)
             decision = fail_closed(trouble)
-        ROUTES.labels(decision.action, decision.code or "").inc()
+        routed(decision.action, decision.code or "").inc()
         return json_answer(200, decision, fresh=True)
 
     @answers(RecordResults, within=NOT_TAKEN)

@@ -1,21 +1,25 @@
 """The server around the application."""
 
+import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from vnum.api.app import make_app
+from vnum.api.connection import Connection, ways_of
 from vnum.engine import Engine
 
 LINGER_S: Final = 10.0
 """How long requests under way may take to end when the server stops."""
 
 KEEP_ALIVE_S: Final = 75.0
+BACKLOG: Final = 1024
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -36,22 +40,42 @@ async def serve(
 
     There is no access log: paths and queries carry what logs must not, and each line would cost a request.
     """
-    runner = web.AppRunner(
-        make_app(engine),
-        access_log=None,
-        logger=_terse_logger(),
-        auto_decompress=False,
-        keepalive_timeout=KEEP_ALIVE_S,
-        shutdown_timeout=LINGER_S,
-    )
+    app = make_app(engine)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=LINGER_S)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port) if sock is None else web.SockSite(runner, sock)
-        await site.start()
-        bound = runner.addresses[0]
-        yield Serving(bound[0], bound[1]) if isinstance(bound, tuple) else Serving(host, port)
+        assert runner.server is not None
+        connection = partial(Connection, runner.server, ways_of(app), **_options())
+        async with _listening(connection, host, port, sock) as address:
+            yield Serving(*address)
     finally:
         await runner.cleanup()
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "access_log": None,
+        "logger": _terse_logger(),
+        "auto_decompress": False,
+        "keepalive_timeout": KEEP_ALIVE_S,
+    }
+
+
+@asynccontextmanager
+async def _listening(
+    connection: Callable[[], Connection], host: str, port: int, sock: socket.socket | None
+) -> AsyncIterator[tuple[str, int]]:
+    """Takes no more connections after the block; those that are open go on."""
+    loop = asyncio.get_running_loop()
+    if sock is None:
+        listener = await loop.create_server(connection, host, port, backlog=BACKLOG)
+    else:
+        listener = await loop.create_server(connection, sock=sock, backlog=BACKLOG)
+    bound = listener.sockets[0].getsockname()
+    try:
+        yield (bound[0], bound[1]) if isinstance(bound, tuple) else (host, port)
+    finally:
+        listener.close()
 
 
 class _Terse(logging.Filter):
