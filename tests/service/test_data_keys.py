@@ -1,4 +1,4 @@
-"""Data keys: made once whoever asks, months ahead. The master key is proved on start, and replaced while all goes on."""
+"""Data keys: made once whoever asks, months ahead; the master key is proved on start and replaced while all goes on."""
 
 import asyncio
 import os
