@@ -20,3 +20,8 @@ def cell_of(cells: int, *parts: str) -> int:
         digest.update(len(encoded).to_bytes(4, "big"))
         digest.update(encoded)
     return int.from_bytes(digest.digest()[:8], "big") % cells
+
+
+def cell_of_hash(cells: int, fingerprint: bytes) -> int:
+    """The cell of what a keyed hash names: it is spread evenly as it is."""
+    return int.from_bytes(fingerprint[:8], "big") % cells

@@ -62,6 +62,18 @@ class Code(StrEnum):
     DECISION_MISMATCH = "decision_mismatch"
     CALLER_LOCKED_OUT = "caller_locked_out"
     TOO_MANY_TRIES = "too_many_tries"
+    # of call policy, and of the recipient's no
+    RECIPIENT_OPTED_OUT = "recipient_opted_out"
+    RECIPIENT_BLACKLISTED = "recipient_blacklisted"
+    CALLER_BLACKLISTED = "caller_blacklisted"
+    CALLER_BLOCKED = "caller_blocked"
+    CALLER_WITHHELD = "caller_withheld"
+    CALLER_NOT_ALLOWED = "caller_not_allowed"
+    PURPOSE_NOT_ALLOWED = "purpose_not_allowed"
+    QUIET_HOURS = "quiet_hours"
+    CALLS_CAPPED = "calls_capped"
+    CALLER_NOT_FOUND = "caller_not_found"
+    BLACKLIST_NOT_FOUND = "blacklist_not_found"
 
 
 class Shortage(StrEnum):

@@ -5,7 +5,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from vnum.model.bindings import MAX_LIFE
+from vnum.model.call_rules import GRACE
 from vnum.model.hosts import Host, HostState
+from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.instants import day_of
 from vnum.model.numbers import index_of, parse_extension
 from vnum.pool.redis_pool import PoolDown, RedisPool
@@ -16,15 +19,23 @@ from vnum.service.data_keys import make_ahead
 from vnum.service.registry import Registry
 from vnum.service.supply import Supply
 from vnum.store import bindings as stored
-from vnum.store import calls as stored_calls
 from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
+from vnum.store import routes as stored_routes
 from vnum.store.database import Database, trying_again
 from vnum.vault import Vault
 
 WRONG_KEPT = timedelta(days=1)
 """How long wrong extensions are kept; they count for an hour."""
+
+CONTACTS_KEPT = timedelta(days=2)
+"""As long, the instants of connected calls, after a recipient's last; they count for a day."""
+
+ATTEMPTS_KEPT = timedelta(days=183)
+"""As long, refused calls, for the merchants who read them."""
+
+ATTEMPTS_AT_A_TIME = 10_000
 
 
 class HostUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +116,20 @@ class Care:
             await self._roll(now)
             await self._vault.refresh()
             await idempotency.forget(self._database)
-            await stored_calls.forget_wrong(self._database, now - WRONG_KEPT, now)
+            await self._forget_calls(now)
+
+    async def _forget_calls(self, now: datetime) -> None:
+        """What is kept of calls for a while: tries, locks, contacts, whom a binding was told of, refused calls."""
+        await stored_routes.forget(self._database, now - WRONG_KEPT, now, now - CONTACTS_KEPT)
+        for cell in range(self._cells):
+            told_no_more = new_id(0, now - MAX_LIFE - GRACE, bytes(RANDOM_BYTES))
+            await stored_routes.forget_reached(self._database, cell, told_no_more)
+            first = new_id(0, now - ATTEMPTS_KEPT, bytes(RANDOM_BYTES))
+            while (
+                await stored_routes.forget_attempts(self._database, cell, first, ATTEMPTS_AT_A_TIME)
+                == ATTEMPTS_AT_A_TIME
+            ):
+                continue
 
     async def free_orphans(self, cell: int, now: datetime) -> int:
         """Brings back slots whose orders lost a race; the number of them."""

@@ -1,9 +1,12 @@
-"""Route: the switch asks where a call goes. Only this answer carries a real number, and only to the switch."""
+"""Route: the switch asks where a call goes. Only this answer carries a real number, and only to the switch.
 
-from collections import defaultdict
-from collections.abc import Sequence
+What is asked is in `dialled`, what is decided in `vnum.model.call_rules`, what is written in `filing`: the same two
+statements for every call, and towards the caller the same answer for every no (docs/decisions/0028).
+"""
+
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from os import urandom
 from typing import Annotated, ClassVar
 from uuid import UUID
 
@@ -11,21 +14,27 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model.acting import acting
-from vnum.model.cells import cell_of
+from vnum.model.call_policy import PlatformPolicy, Policies
+from vnum.model.call_rules import Facts, caps, counts, refusal, tells_expiry
+from vnum.model.cells import cell_of, cell_of_hash
 from vnum.model.hosts import Host, HostState
-from vnum.model.phones import ANONYMOUS, PhoneError, parse_caller
+from vnum.model.ids import RANDOM_BYTES, new_id
+from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
-from vnum.service.clock import Clock, peek
-from vnum.service.group import Group
+from vnum.service.clock import Clock
+from vnum.service.dialled import Slots, facts_of
+from vnum.service.filing import Decided, Filing
 from vnum.service.orders import Name
 from vnum.service.registry import Registry
-from vnum.store import calls as stored
-from vnum.store.calls import Chosen
 from vnum.store.database import Database
+from vnum.store.routes import Filed, Refusal
 from vnum.vault import Vault
 
 CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 Digits = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,17 +52,25 @@ class Action(StrEnum):
     REJECT = "reject"
 
 
+class Prompt(StrEnum):
+    """What the switch plays. `wrong_extension` is the common one: it says of no number whether it lives."""
+
+    EXTENSION = "extension"
+    WRONG_EXTENSION = "wrong_extension"
+    NUMBER_EXPIRED = "number_expired"
+
+
 class Cause(IntEnum):
     """Q.850 cause values that a reject carries."""
 
     UNALLOCATED = 1
-    REJECTED = 21
     BAD_FORMAT = 28
     TEMPORARY = 41
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the switch does next. `callee` is the real number, E.164; `digits` how many to collect."""
+    """What the switch does next. `callee` is the real number, E.164; `digits` how many to collect. `code` is for logs,
+    and never for the caller's ear."""
 
     shown: ClassVar[tuple[str, ...]] = ("prompt", "digits")
 
@@ -62,7 +79,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     callee: str | None = None
     display_number: str | None = None
     max_seconds: int | None = None
-    prompt: str | None = None
+    prompt: Prompt | None = None
     digits: int | None = None
     cause: int | None = None
     code: Code | None = None
@@ -79,17 +96,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     lock: timedelta = timedelta(days=1)
     withheld_in_window: int = 100
     withheld_lock: timedelta = timedelta(minutes=10)
-
-
-_ANY_CALL = ""
-
-
-class _Dialled(msgspec.Struct, frozen=True, gc=False):
-    cell: int
-    host: str
-    extension: str
-    caller_hash: bytes
-    at: datetime | None
+    calls: PlatformPolicy = PlatformPolicy()
 
 
 class Routes:
@@ -102,14 +109,14 @@ class Routes:
         cells: int,
         policy: Policy,
     ) -> None:
-        self._database = database
         self._vault = vault
         self._registry = registry
         self._clock = clock
         self._cells = cells
         self._policy = policy
-        self._asked: Group[_Dialled, Record] = Group(self._ask, lanes=2)
-        self._chosen: Group[Chosen, None] = Group(self._remember, lanes=1)
+        self._policies = Policies(policy.calls)
+        self._slots = Slots(database)
+        self._filing = Filing(database)
 
     async def route(self, request: RouteRequest, at: datetime | None = None) -> Decision:
         """Fails closed: what is not certain to be allowed is rejected. Raises Refused (overloaded) only.
@@ -124,107 +131,92 @@ class Routes:
             caller = parse_caller(request.caller)
         except PhoneError:
             return _reject(Cause.BAD_FORMAT, Code.INVALID_CALLER)
-        caller_hash = self._vault.fingerprint(caller)
         digits = (request.digits or "").removesuffix("#")
         if not digits:
-            return _collect(host, "extension")
-        record = await self._look_up(host, digits, caller_hash, at)
-        guards = self._policy.guards
-        if guards and record["locked_out"]:
-            return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
-        if record["binding_id"] is None:
-            return await self._wrong(host, request.call_id, digits, caller)
-        if refused := _not_live(record):
-            if guards:
-                await self._count(host, _ANY_CALL, digits, caller)
-            return refused
-        return await self._connect(host, request.call_id, record)
+            return Decision(action=Action.COLLECT, prompt=Prompt.EXTENSION, digits=host.ext_digits)
+        caller_hash = self._vault.fingerprint(caller)
+        record = await self._slots.look_up(host.cell, host.host, digits, caller_hash, at)
+        key_id = record["key_id"]
+        if key_id is not None:
+            await self._vault.know(key_id)
+        facts = facts_of(record, caller, self._policies, opens=key_id is not None and self._vault.opens(key_id))
+        code = refusal(facts)
+        if not self._policy.guards and code is not None:
+            return _reject(Cause.UNALLOCATED, code)
+        row = self._row(request.call_id, host, caller_hash, digits, record, facts, code)
+        refused = await self._filing.file(Decided(host.cell, row))
+        if refused is None:
+            return self._connect(host, record, facts)
+        if code is Code.BINDING_EXPIRED and tells_expiry(facts):
+            return Decision(
+                action=Action.REJECT, prompt=Prompt.NUMBER_EXPIRED, cause=Cause.UNALLOCATED, code=Code.BINDING_EXPIRED
+            )
+        return self._refuse(host, refused)
 
-    async def _look_up(self, host: Host, digits: str, caller_hash: bytes, at: datetime | None) -> Record:
-        """The slot dialled, whose columns are null when the digits are none; and whether the caller is locked out."""
-        return await self._asked.submit(_Dialled(host.cell, host.host, digits, caller_hash, at))
-
-    async def _connect(self, host: Host, call_id: str, record: Record) -> Decision:
-        binding_id, key_id = record["binding_id"], record["key_id"]
-        await self._vault.know(key_id)
-        await self._chosen.submit(
-            Chosen(cell_of(self._cells, call_id), call_id, binding_id, host.cell, record["now"], acting().by)
-        )
+    def _connect(self, host: Host, record: Record, facts: Facts) -> Decision:
+        binding_id = record["binding_id"]
+        most = facts.policy.max_seconds
         return Decision(
             action=Action.CONNECT,
             binding_id=binding_id,
-            callee=self._vault.open(record["recipient"], binding_id, b"phone", key_id),
+            callee=self._vault.open(record["recipient"], binding_id, b"phone", record["key_id"]),
             display_number=host.host,
-            max_seconds=self._policy.max_seconds,
+            max_seconds=min(self._policy.max_seconds, most) if most else self._policy.max_seconds,
         )
 
-    async def _wrong(self, host: Host, call_id: str, digits: str, caller: str) -> Decision:
-        """A wrong extension may be tried again, three times a call; who tries many is locked out."""
-        if not self._policy.guards:
-            return _reject(Cause.UNALLOCATED, Code.NO_BINDING)
-        in_call, locked = await self._count(host, call_id, digits, caller)
-        if locked:
-            return _reject(Cause.REJECTED, Code.CALLER_LOCKED_OUT)
-        if in_call >= self._policy.tries_in_call:
-            return _reject(Cause.UNALLOCATED, Code.TOO_MANY_TRIES)
-        return _collect(host, "wrong_extension", Code.NO_BINDING)
+    def _refuse(self, host: Host, refused: Refusal) -> Decision:
+        """The common answer: other digits may be keyed, three times a call; only the code differs."""
+        code = Code.CALLER_LOCKED_OUT if refused.locks else Code(refused.code)
+        if refused.in_call < self._policy.tries_in_call:
+            return Decision(action=Action.COLLECT, prompt=Prompt.WRONG_EXTENSION, digits=host.ext_digits, code=code)
+        return _reject(Cause.UNALLOCATED, Code.TOO_MANY_TRIES if code is Code.NO_BINDING else code)
 
-    async def _count(self, host: Host, call_id: str, digits: str, caller: str) -> tuple[int, bool]:
-        """Files digits that reach nobody, lapsed ones too: else guessing were free. (how many in this call, locked)
-
-        A lapsed number counts once, however often it is dialled: an old label is no guess.
-
-        Callers who withhold their number are many people with one name: they may try more together, and are locked
-        out for a short time only.
-        """
-        policy, now = self._policy, await peek(self._clock, self._database)
-        withheld = caller == ANONYMOUS
-        caller_hash = self._vault.fingerprint(caller)
-        hashed = self._vault.fingerprint(digits).hex()  # people key in phones by mistake
-        in_call, in_window = await stored.wrong_extension(
-            self._database, host.cell, host.host, caller_hash, call_id, hashed, now - policy.window, now
+    def _row(
+        self,
+        call_id: str,
+        host: Host,
+        caller_hash: bytes,
+        digits: str,
+        record: Record,
+        facts: Facts,
+        code: Code | None,
+    ) -> Filed:
+        """What is filed of the call. Callers who withhold their number are many people with one name: they may try more
+        together, and are locked out for a short time only."""
+        policy, now = self._policy, facts.now
+        most = caps(facts, policy.calls) if code is None else None
+        may_be_refused = code is not None or most is not None
+        recipient: bytes | None = record["recipient_hash"]
+        return Filed(
+            cell_of(self._cells, call_id),
+            call_id,
+            host.host,
+            caller_hash,
+            self._vault.fingerprint(digits).hex() if may_be_refused else "",  # people key in phones by mistake
+            acting().by,
+            now,
+            code or "",
+            facts.caller,
+            record["binding_id"],
+            record["merchant_id"] or "",
+            record["order_id"] or "",
+            new_id(host.cell, now, urandom(RANDOM_BYTES)) if may_be_refused else None,
+            counts(facts) and not (code is Code.BINDING_EXPIRED and tells_expiry(facts)),
+            now - policy.window,
+            policy.withheld_in_window if facts.withheld else policy.wrong_in_window,
+            now + (policy.withheld_lock if facts.withheld else policy.lock),
+            0 if most is None or recipient is None else cell_of_hash(self._cells, recipient),
+            recipient,
+            now - _HOUR if most else None,
+            now - _DAY if most else None,
+            most,
         )
-        locked = in_window >= (policy.withheld_in_window if withheld else policy.wrong_in_window)
-        if locked:
-            until = now + (policy.withheld_lock if withheld else policy.lock)
-            await stored.lock_out(self._database, host.cell, host.host, caller_hash, until)
-        return in_call, locked
-
-    async def _ask(self, dialled: Sequence[_Dialled]) -> list[Record]:
-        by_cell: defaultdict[int, list[int]] = defaultdict(list)
-        for n, one in enumerate(dialled):
-            by_cell[one.cell].append(n)
-        answers: dict[int, Record] = {}
-        for cell, positions in by_cell.items():
-            asked = [msgspec.structs.astuple(dialled[n])[1:] for n in positions]
-            found = await stored.route(self._database, cell, asked)
-            answers |= zip(positions, found, strict=True)
-        return [answers[n] for n in range(len(dialled))]
-
-    async def _remember(self, rows: Sequence[Chosen]) -> list[None]:
-        """The number is told when it is on disk who was told."""
-        await stored.remember_routes(self._database, rows)
-        return [None] * len(rows)
-
-
-def _not_live(record: Record) -> Decision | None:
-    """Why a binding can not be reached, by the clock."""
-    if not record["bound_at"] <= record["now"] < record["ended_at"]:
-        released = record["release_reason"] is not None
-        return _reject(Cause.UNALLOCATED, Code.BINDING_RELEASED if released else Code.BINDING_EXPIRED)
-    if record["recipient"] is None:
-        return _reject(Cause.UNALLOCATED, Code.RECIPIENT_ERASED)
-    return None
 
 
 def fail_closed(trouble: Refused | Exception) -> Decision:
     """What the switch is told when the answer could not be made."""
     refusal = trouble.refusal if isinstance(trouble, Refused) else None
     return _reject(Cause.TEMPORARY, refusal.code if refusal else Code.STORE_UNAVAILABLE)
-
-
-def _collect(host: Host, prompt: str, code: Code | None = None) -> Decision:
-    return Decision(action=Action.COLLECT, prompt=prompt, digits=host.ext_digits, code=code)
 
 
 def _reject(cause: Cause, code: Code) -> Decision:

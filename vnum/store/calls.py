@@ -1,4 +1,4 @@
-"""Calls in PostgreSQL: whom a dialled slot reaches, and what the switch reported."""
+"""Calls in PostgreSQL: what the switch reported."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,6 @@ from msgspec.structs import astuple
 
 from vnum.finance import Rated
 from vnum.model.ids import cell_in
-from vnum.store.audit import entry_id
 from vnum.store.database import Connection, Database
 from vnum.store.queries import queries
 
@@ -67,57 +66,6 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     biz_at: datetime
 
 
-class Chosen(msgspec.Struct, frozen=True, gc=False):
-    """A call that is connected: to which binding, whose number the switch `by` is told. `cell` is the host's."""
-
-    call_cell: int
-    call_id: str
-    binding_id: UUID
-    cell: int
-    at: datetime
-    by: str
-
-
-async def route(
-    database: Database, cell: int, asked: Sequence[tuple[str, str, bytes, datetime | None]]
-) -> list[Record]:
-    """One record a (host, extension, caller hash, simulated now), in order."""
-    records = await database.fetch(SQL["route"], cell, *zip(*asked, strict=True))
-    return sorted(records, key=lambda record: record["n"])
-
-
-async def remember_routes(database: Database, rows: Sequence[Chosen]) -> None:
-    """The last one of a call counts; that its number was read is written for each, an entry a cell."""
-    calls = {(row.call_cell, row.call_id): row for row in rows}
-    cells = {row.cell: row.at for row in rows}
-    await database.execute(
-        SQL["remember_routes"],
-        *zip(*((*call, row.binding_id) for call, row in calls.items()), strict=True),
-        *zip(*((row.cell, row.by, str(row.binding_id)) for row in rows), strict=True),
-        *zip(*((cell, entry_id(cell, at), at) for cell, at in cells.items()), strict=True),
-    )
-
-
-async def wrong_extension(
-    database: Database,
-    cell: int,
-    host: str,
-    caller_hash: bytes,
-    call_id: str,
-    digits: str,
-    since: datetime,
-    now: datetime,
-) -> tuple[int, int]:
-    """(wrong ones in this call, wrong ones by this caller on this host since then), this one included."""
-    record = await database.fetchrow(SQL["wrong_extension"], cell, host, caller_hash, call_id, digits, since, now)
-    assert record is not None
-    return record["in_call"], record["in_window"]
-
-
-async def lock_out(database: Database, cell: int, host: str, caller_hash: bytes, until: datetime) -> None:
-    await database.execute(SQL["lock_out"], cell, host, caller_hash, until)
-
-
 async def resolve(database: Database, asked: Sequence[Asked]) -> list[Record]:
     """One record a call, in order: its binding, if any, and what is known of the call."""
     records = await database.fetch(SQL["resolve_records"], list(map(astuple, asked)))
@@ -165,9 +113,3 @@ async def of_merchant(
 
 def _unzipped(keys: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [[key[n] for key in keys] for n in range(width)]
-
-
-async def forget_wrong(database: Database, wrong_before: datetime, now: datetime) -> None:
-    """Drops wrong extensions and locks that count no more."""
-    await database.execute(SQL["forget_wrong_extensions"], wrong_before)
-    await database.execute(SQL["forget_lockouts"], now)

@@ -1,0 +1,96 @@
+"""Routed calls in PostgreSQL: what they are decided by, and what was decided."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+from msgspec.structs import astuple
+
+from vnum.store.audit import entry_id
+from vnum.store.database import Database, trying_again
+from vnum.store.queries import queries
+
+SQL = queries("routes")
+
+
+class Filed(msgspec.Struct, frozen=True, gc=False):
+    """One decided call; fields in the order of the type route_filed, less n. code "" = connect."""
+
+    call_cell: int
+    call_id: str
+    host: str
+    caller_hash: bytes
+    digits: str
+    actor: str
+    at: datetime
+    code: str
+    caller_class: str
+    binding_id: UUID | None
+    merchant_id: str
+    order_id: str
+    attempt_id: UUID | None
+    counts: bool
+    since: datetime | None
+    most: int
+    lock_until: datetime | None
+    recipient_cell: int
+    recipient_hash: bytes | None
+    hour_ago: datetime | None
+    day_ago: datetime | None
+    caps: list[int] | None
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """What a call came to that is not connected: why, its how manieth try of the call this was, and whether it locked
+    the caller out."""
+
+    code: str
+    in_call: int
+    locks: bool
+
+
+async def look_up(
+    database: Database, cell: int, asked: Sequence[tuple[str, str, bytes, datetime | None]]
+) -> list[Record]:
+    """One record a (host, extension, caller hash, simulated now), in order."""
+    records = await database.fetch(SQL["look_up"], cell, *zip(*asked, strict=True))
+    return sorted(records, key=lambda record: record["n"])
+
+
+async def file(database: Database, cell: int, rows: Sequence[Filed]) -> dict[int, Refusal]:
+    """Files them in one commit; the refusals by position, the others are connected. Of rows none may share a call, a
+    capped recipient, or (if refused) a caller of a host."""
+    items = [(n, *astuple(row)) for n, row in enumerate(rows)]
+    at = max(row.at for row in rows)
+    entry = entry_id(cell, at)
+    records: list[Record] = []
+    async for attempt in trying_again():
+        with attempt:
+            records = await database.fetch(SQL["file"], cell, items, entry, at)
+    return {record["n"]: Refusal(record["code"], record["in_call"], record["locks"]) for record in records}
+
+
+async def forget(database: Database, wrong_before: datetime, now: datetime, contacts_before: datetime) -> None:
+    """Drops wrong extensions, locks and contacts that count no more."""
+    await database.execute(SQL["forget_wrong_extensions"], wrong_before)
+    await database.execute(SQL["forget_lockouts"], now)
+    await database.execute(SQL["forget_contacts"], contacts_before)
+
+
+async def forget_reached(database: Database, cell: int, first: UUID) -> None:
+    await database.execute(SQL["forget_reached"], cell, first)
+
+
+async def forget_attempts(database: Database, cell: int, first: UUID, most: int) -> int:
+    """Drops up to `most` refused calls with ids before `first`; how many."""
+    done = await database.execute(SQL["forget_attempts"], cell, first, most)
+    return int(done.rpartition(" ")[2])
+
+
+async def attempts(
+    database: Database, merchant_id: str, since: datetime, until: datetime, after: tuple[datetime, UUID], limit: int
+) -> list[Record]:
+    """A merchant's refused calls in [since, until) behind `after` (at, attempt id)."""
+    return await database.fetch(SQL["attempts"], merchant_id, since, until, *after, limit)
