@@ -10,12 +10,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from vnum.finance import FAPIAO_ITEM, Issuer
+from vnum.model.call_policy import Policies
 from vnum.pool.keys import Keys
 from vnum.pool.redis_pool import RedisPool
 from vnum.service.answers import Answers
+from vnum.service.attempts import Attempts
 from vnum.service.audit import Audit
 from vnum.service.bills import Bills
 from vnum.service.bind import Binder
+from vnum.service.blacklist import Blacklist
+from vnum.service.call_policies import CallPolicies
+from vnum.service.callers import Callers
 from vnum.service.calls import Calls
 from vnum.service.care import Care
 from vnum.service.clock import Clock, ServerClock, peek
@@ -29,8 +34,10 @@ from vnum.service.keep import Keeper
 from vnum.service.keys import ApiKeys
 from vnum.service.labels import Labels
 from vnum.service.lifetime import Lifetime
+from vnum.service.marks import Marks
 from vnum.service.merchants import Merchants
 from vnum.service.notes import Notes
+from vnum.service.opt_outs import OptOuts
 from vnum.service.reconcile import Reconciler
 from vnum.service.records import Records
 from vnum.service.registry import Registry
@@ -93,6 +100,12 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     lifetime: Lifetime
     labels: Labels
     routes: Routes
+    opt_outs: OptOuts
+    callers: Callers
+    blacklist: Blacklist
+    call_policies: CallPolicies
+    marks: Marks
+    attempts: Attempts
     records: Records
     keeper: Keeper
     reviews: Reviews
@@ -159,6 +172,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
     labels = Labels(database, vault, binder, clock, cells)
     calls = Calls(database, labels, cells)
+    policies = Policies(parts.policy.calls)
     issuer = Issuer(name=parts.issuer_name, tax_no=parts.issuer_tax_no, fapiao_item=parts.fapiao_item or FAPIAO_ITEM)
     invoices = Invoices(database, clock, parts.issuer, issuer)
     return Engine(
@@ -176,6 +190,12 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         lifetime=Lifetime(database, registry, supply, clock, cells),
         labels=labels,
         routes=Routes(database, vault, registry, clock, cells, parts.policy),
+        opt_outs=OptOuts(database, vault, clock),
+        callers=Callers(database, vault, clock),
+        blacklist=Blacklist(database, vault, clock),
+        call_policies=CallPolicies(database, clock, policies, cells),
+        marks=Marks(database, clock, policies, cells),
+        attempts=Attempts(database),
         records=records,
         keeper=keeper,
         reviews=Reviews(database, vault, cells),

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from vnum.model.call_policy import PlatformPolicy
 from vnum.vault import KeyPlace
 
 PREFIX = "VNUM_"
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_connections: int = 8
     statement_timeout_s: int = 30
     max_call_seconds: int = 10_800
+    call_policy: str | None = None
     issuer: str = "VN"
     issuer_name: str | None = None
     issuer_tax_no: str | None = None
@@ -55,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
 
     def __post_init__(self) -> None:
+        _ = self.calls
         problems = [text for wrong, text in self._problems() if wrong]
         if problems:
             raise SettingsError("; ".join(problems))
@@ -86,6 +89,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "VNUM_LOG_LEVEL must be debug, info, warning or error",
             ),
         ]
+
+    @property
+    def calls(self) -> PlatformPolicy:
+        """The call policy of merchants who set none. Raises SettingsError."""
+        try:
+            return msgspec.json.decode(self.call_policy or "{}", type=PlatformPolicy)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise SettingsError(
+                f'VNUM_CALL_POLICY must be JSON such as {{"all_calls_per_day": 10}}: {error}'
+            ) from error
 
     @property
     def key_file(self) -> Path:

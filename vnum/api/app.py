@@ -10,10 +10,14 @@ import structlog
 from aiohttp import hdrs, web
 
 from vnum.api.answers import problem_answer, response_of
+from vnum.api.attempts import Attempts
 from vnum.api.audit import Audits
 from vnum.api.auth import ANYONE
 from vnum.api.bills import Bills
 from vnum.api.bindings import Bindings
+from vnum.api.blacklist import Blacklist
+from vnum.api.call_policies import CallPolicies
+from vnum.api.callers import Callers
 from vnum.api.calls import Calls
 from vnum.api.disputes import Disputes
 from vnum.api.docs import add_docs
@@ -27,6 +31,7 @@ from vnum.api.labels import Labels
 from vnum.api.merchants import Merchants
 from vnum.api.notes import Notes
 from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
+from vnum.api.recipients import Recipients
 from vnum.api.reconciliations import Reconciliations
 from vnum.api.reviews import Reviews
 from vnum.api.tariffs import Tariffs
@@ -64,6 +69,11 @@ def endpoints(engine: Engine) -> list[Endpoint]:
     nouns = (
         Bindings(engine),
         Calls(engine),
+        Attempts(engine),
+        Recipients(engine),
+        Callers(engine),
+        Blacklist(engine),
+        CallPolicies(engine),
         Reviews(engine),
         Disputes(engine),
         Labels(engine),

@@ -10,6 +10,7 @@
 | PRICERS | finance, platform, admin | which tariff a merchant pays |
 | PAYERS | merchant, isv, finance, platform, admin | usage, calls, disputes: who pays for them, and who bills them |
 | SPENDERS | merchant, platform, finance, admin | what he spent of what he may |
+| KEEPERS | merchant, platform, admin | who may ring for a merchant, and who not |
 | SWITCHES | switch | calls: only a switch is ever told a real number, so nobody else, not even an admin |
 | ANYONE | without a key | health |
 """
@@ -29,6 +30,7 @@ FINANCE: Final = frozenset({Role.FINANCE, Role.ADMIN})
 PRICERS: Final = FINANCE | PLATFORMS
 PAYERS: Final = SHOPS | FINANCE
 SPENDERS: Final = PAYERS - {Role.ISV}
+KEEPERS: Final = frozenset({Role.MERCHANT}) | PLATFORMS
 SWITCHES: Final = frozenset({Role.SWITCH})
 ANYONE: Final[frozenset[Role]] = frozenset()
 

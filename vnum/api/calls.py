@@ -21,6 +21,7 @@ from vnum.service.call_record import CallRecord, Instant
 from vnum.service.calls import PAGE, FiledCall
 from vnum.service.keep import NotTaken, Status
 from vnum.service.labels import Reader
+from vnum.service.marks import Mark
 from vnum.service.orders import Name
 from vnum.service.records import Reported
 from vnum.service.route import CallId, Decision, RouteRequest, fail_closed
@@ -134,6 +135,7 @@ class CallView(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     release_dir: int | None = None
     release_cause: int | None = None
     dispute: DisputeState | None = None
+    marks: list[Mark] = []
 
 
 class CallList(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -157,13 +159,13 @@ class Calls:
         """A merchant's calls, 1,000 at a time, by answer (else dial); 92 days at most; never who rang."""
         found = await self._engine.calls.page(
             asked.merchant_id,
-            _within_calendar(asked.since),
-            _within_calendar(asked.until),
+            within_calendar(asked.since),
+            within_calendar(asked.until),
             reader=Reader(merchants=call.caller.merchants, prints=call.caller.role in PRINTERS),
             order_id=asked.order_id,
-            after=None if asked.after is None else _place(asked.after),
+            after=None if asked.after is None else place(asked.after),
         )
-        more = _cursor(found[-1]) if len(found) == PAGE else None
+        more = cursor(found[-1].biz_at, found[-1].call_id) if len(found) == PAGE else None
         return json_answer(200, CallList([_view(one) for one in found], more))
 
     @answers(Decision, within=REJECTED)
@@ -214,28 +216,29 @@ def _view(call: FiledCall) -> CallView:
         release_dir=call.release_dir,
         release_cause=call.release_cause,
         dispute=call.dispute,
+        marks=call.marks,
     )
 
 
-def _cursor(last: FiledCall) -> str:
+def cursor(instant: datetime, name: str) -> str:
     """Where the next page begins, in the letters of a URL."""
-    return base64.urlsafe_b64encode(f"{last.biz_at.isoformat()} {last.call_id}".encode()).decode()
+    return base64.urlsafe_b64encode(f"{instant.isoformat()} {name}".encode()).decode()
 
 
-def _place(cursor: str) -> tuple[datetime, str]:
+def place(cursor: str) -> tuple[datetime, str]:
     """Raises Refused (invalid_request)."""
     try:
         text = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
         instant, space, call_id = text.partition(" ")
-        place = datetime.fromisoformat(instant)
-        if space and place.tzinfo is not None and "\0" not in call_id:
-            return place, call_id
+        found = datetime.fromisoformat(instant)
+        if space and found.tzinfo is not None and "\0" not in call_id:
+            return found, call_id
     except (binascii.Error, ValueError):
         pass
     raise Refused(Code.INVALID_REQUEST, "after: send what `next` of the page before says")
 
 
-def _within_calendar(instant: datetime) -> datetime:
+def within_calendar(instant: datetime) -> datetime:
     """In UTC. Raises Refused (invalid_request)."""
     try:
         return utc(instant)

@@ -176,7 +176,7 @@ def parts(settings: Settings, endpoints: Endpoints) -> Parts:
         cells=settings.cells,
         postgres_connections=settings.postgres_connections,
         statement_timeout_s=settings.statement_timeout_s,
-        policy=Policy(max_seconds=settings.max_call_seconds),
+        policy=Policy(max_seconds=settings.max_call_seconds, calls=settings.calls),
         issuer=settings.issuer,
         issuer_name=settings.issuer_name,
         issuer_tax_no=settings.issuer_tax_no,

@@ -39,7 +39,7 @@ PURPOSES: Final = {
     OrderStatus.SIGNED: Purpose.AFTER_SALES,
     OrderStatus.AFTER_SALES: Purpose.AFTER_SALES,
 }
-"""What a call may be for, by the order's status. An order that is unpaid, cancelled or closed gives no reason to ring."""
+"""What a call may be for, by the order's status. Orders unpaid, cancelled or closed give no reason to ring."""
 
 GroupName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]

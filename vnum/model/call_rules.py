@@ -20,7 +20,7 @@ NO_CAP: Final = 2_147_483_647
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a call is decided by. bound_at None = the digits are no slot's. `reached` = this caller was connected through
+    """What a call is decided by. bound_at None = the digits are no slot's. `reached` = this caller was connected by
     this very binding before; it is looked up of lapsed ones only. registered = verified, and of this merchant's or a
     carrier's. wanted_group = of this binding alone."""
 

@@ -99,6 +99,8 @@ def answer_known(order: Order, record: Record, now: datetime) -> Outcome | None:
         if record["recipient_hash"] != order.fingerprint:
             return CONFLICT
         return Bound(current(record, order.merchant_id, order.order_id), False, now)
+    if record["opted_out"]:
+        return OPTED_OUT
     if record["merchant_state"] != "active":
         return Refusal(
             code=Code.MERCHANT_SUSPENDED,
@@ -107,6 +109,10 @@ def answer_known(order: Order, record: Record, now: datetime) -> Outcome | None:
     return None
 
 
+OPTED_OUT = Refusal(
+    code=Code.RECIPIENT_OPTED_OUT,
+    detail="the recipient wants no calls through virtual numbers: no number is lent for him until he takes that back",
+)
 CONFLICT = Refusal(
     code=Code.BINDING_CONFLICT,
     detail="the order has a live binding to another phone; release that one first, then bind again",

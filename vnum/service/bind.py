@@ -230,6 +230,7 @@ class Binder:
             self._clock.simulated(),
             [order.merchant_id for order in orders],
             [order.order_id for order in orders],
+            [order.fingerprint for order in orders],
         )
         batch.now = await self._clock.settle(records[0]["server_now"], records[0]["highest"])
         missing: list[int] = []

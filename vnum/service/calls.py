@@ -1,5 +1,6 @@
 """Calls: those of a merchant, page by page; who rang is not among what is shown."""
 
+from collections import defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -13,7 +14,9 @@ from vnum.model.cells import cell_of
 from vnum.model.refusals import Code, Refused
 from vnum.service.keys import Tie
 from vnum.service.labels import EVERYONE, Labels, Reader
+from vnum.service.marks import Mark
 from vnum.store import calls as stored
+from vnum.store import marks as stored_marks
 from vnum.store.database import Database
 
 PAGE = 1_000
@@ -24,7 +27,7 @@ LONGEST = timedelta(days=92)
 class FiledCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call as it was taken and rated. biz_at dates it: its answer, or the dial when unanswered; times in UTC.
     host and extension None = the reader has to wait for the number until the order is shipped. `dispute` = the state of
-    its last dispute."""
+    its last dispute, `marks` = what its recipient keyed in after it."""
 
     call_id: str
     biz_at: datetime
@@ -43,6 +46,7 @@ class FiledCall(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal
     late: bool
     dispute: DisputeState | None
+    marks: list[Mark]
 
 
 class Calls:
@@ -70,8 +74,16 @@ class Calls:
         rows = await stored.of_merchant(self._database, merchant_id, since, until, order_id, after or (since, ""), PAGE)
         async with self._database.acquire() as connection:
             disputes = await dispute_states(connection, merchant_id, [row["call_id"] for row in rows])
+            marks: defaultdict[str, list[Mark]] = defaultdict(list)
+            for row in await stored_marks.of_calls(
+                connection, [(cell_of(self._cells, row["call_id"]), row["call_id"]) for row in rows]
+            ):
+                marks[row["call_id"]].append(Mark(row["mark"]))
         hidden = await self._labels.hidden(merchant_id, {row["order_id"] for row in rows}, reader)
-        return [_call(row, disputes.get(row["call_id"]), hidden=row["order_id"] in hidden) for row in rows]
+        return [
+            _call(row, disputes.get(row["call_id"]), marks[row["call_id"]], hidden=row["order_id"] in hidden)
+            for row in rows
+        ]
 
     async def owner(self, call_id: str, tie: Tie = None) -> str:
         """The merchant who pays for a call. Raises Refused (call_not_found), also for what a tied key may not see."""
@@ -83,7 +95,7 @@ class Calls:
         return merchant_id
 
 
-def _call(row: Record, dispute: DisputeState | None, *, hidden: bool) -> FiledCall:
-    fields = {name: row[name] for name in FiledCall.__struct_fields__ if name != "dispute"}
+def _call(row: Record, dispute: DisputeState | None, marks: list[Mark], *, hidden: bool) -> FiledCall:
+    fields = {name: row[name] for name in FiledCall.__struct_fields__ if name not in ("dispute", "marks")}
     number = dict.fromkeys(("host", "extension")) if hidden else {}
-    return FiledCall(**fields | number, dispute=dispute)
+    return FiledCall(**fields | number, dispute=dispute, marks=marks)

@@ -46,10 +46,15 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 async def before_bind(
-    database: Database, cell: int, now: datetime | None, merchants: Sequence[str], orders: Sequence[str]
+    database: Database,
+    cell: int,
+    now: datetime | None,
+    merchants: Sequence[str],
+    orders: Sequence[str],
+    recipients: Sequence[bytes],
 ) -> list[Record]:
-    """One record an order, in order: clock, merchant's state and limits, current binding."""
-    records = await database.fetch(SQL["before_bind"], cell, now, merchants, orders)
+    """One record an order, in order: clock, merchant's state and limits, recipient's no, current binding."""
+    records = await database.fetch(SQL["before_bind"], cell, now, merchants, orders, recipients)
     return sorted(records, key=lambda record: record["n"])
 
 

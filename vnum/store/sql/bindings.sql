@@ -4,20 +4,27 @@
 
 -- name: before_bind
 -- What a bind must know before it takes a slot: the clock, and for each order its current binding
--- and whether its merchant may bind, up to what amount. $1 cell, $2 simulated now or null, $3 merchants, $4 orders.
+-- whether its merchant may bind, up to what amount, and whether its recipient wants no number. $1 cell, $2 simulated now
+-- or null, $3 merchants, $4 orders, $5 keyed hashes of recipients.
 SELECT i.n, c.server_now, c.highest, m.state AS merchant_state, m.spend_cap, m.spend_alert,
        o.binding_id, o.host, o.extension, o.mode, o.bound_at, o.ended_at, o.released, o.recipient_hash,
-       o.order_status
+       o.order_status, x.opted_out
 FROM (SELECT coalesce($2, clock_timestamp()) AS server_now,
              (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest) AS c
-CROSS JOIN unnest($3::text[], $4::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
+CROSS JOIN unnest($3::text[], $4::text[], $5::bytea[])
+           WITH ORDINALITY AS i (merchant_id, order_id, recipient_hash, n)
 LEFT JOIN LATERAL (
     SELECT m.state, m.spend_cap, m.spend_alert FROM merchants m WHERE m.merchant_id = i.merchant_id LIMIT 1
 ) AS m ON true
 LEFT JOIN LATERAL (
     SELECT * FROM orders o
     WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id LIMIT 1
-) AS o ON true;
+) AS o ON true
+LEFT JOIN LATERAL (
+    SELECT true AS opted_out FROM opt_outs x
+    WHERE x.recipient_hash = i.recipient_hash AND x.scope = 'everything' AND x.merchant_id IN ('', i.merchant_id)
+      AND x.withdrawn_at IS NULL LIMIT 1
+) AS x ON true;
 
 -- name: bind
 -- Three writes chained by RETURNING: slots decide, then orders, and only what both gave is bound.
