@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from vnum.service.route import Routes
+from vnum.service.dialled import Slots
 
 from .conftest import CALLER, HOST, OTHER_PHONE, PHONE, World, record
 
@@ -49,8 +49,9 @@ async def test_what_is_not_connected(world: World) -> None:
     await world.post(f"/v1/bindings/{gone['binding_id']}/release", {"reason": "x"})
     free = next(f"{n:04}" for n in range(1, 9999) if f"{n:04}" not in (short, gone["extension"]))
     world.advance(hours=24)
-    assert await route(world, digits=short) == {"action": "reject", "cause": 1, "code": "binding_expired"}
-    assert await route(world, digits=gone["extension"]) == {"action": "reject", "cause": 1, "code": "binding_released"}
+    again = {"action": "collect", "prompt": "wrong_extension", "digits": 4}
+    assert await route(world, digits=short) == again | {"code": "binding_expired"}
+    assert await route(world, digits=gone["extension"]) == again | {"code": "binding_released"}
     assert await route(world, host="13900000000") == {"action": "reject", "cause": 1, "code": "host_not_found"}
     assert (await route(world, caller="not a phone"))["code"] == "invalid_caller"
     for digits in (free, "12", "12345", "12*4"):
@@ -84,7 +85,7 @@ async def test_route_fails_closed(world: World, monkeypatch: pytest.MonkeyPatch)
             raise trouble
 
         with monkeypatch.context() as patch:
-            patch.setattr(Routes, "_look_up", broken)
+            patch.setattr(Slots, "look_up", broken)
             decision = await route(world, digits=made["extension"])
         assert decision == {"action": "reject", "cause": 41, "code": "store_unavailable"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vnum.service.route import Routes
+from vnum.service.dialled import Slots
 from vnum.store import bindings as stored
 
 from .conftest import CALLER, HOST, OTHER_PHONE, PHONE, World, order, record
@@ -124,7 +124,7 @@ async def many_requests(world: World, monkeypatch: pytest.MonkeyPatch) -> list[s
 
     with monkeypatch.context() as patch:
         patch.setattr(stored, "before_bind", broken)
-        patch.setattr(Routes, "_look_up", broken)
+        patch.setattr(Slots, "look_up", broken)
         await say("/v1/bindings", order("o9"))
         await say("/v1/bindings/batch", {"items": [order("o9")]})
         await say("/v1/calls/route", ask | {"digits": made["extension"]}, "switch")

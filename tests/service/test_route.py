@@ -7,7 +7,7 @@ import pytest
 from tests.engines import DAY, HOST, World, host_number, on_pool
 from vnum.model.hosts import HostState
 from vnum.model.refusals import Code
-from vnum.service.route import Action, Cause, Decision, Policy, RouteRequest, fail_closed
+from vnum.service.route import Action, Cause, Decision, Policy, Prompt, RouteRequest, fail_closed
 
 CALLER = "13800000000"
 CALLEE = "+8613900000001"
@@ -24,7 +24,8 @@ def told(decision: Decision) -> tuple[Action, int | None, Code | None]:
 
 
 NO_NUMBER = (Action.REJECT, Cause.UNALLOCATED)
-AGAIN = (Action.COLLECT, None, Code.NO_BINDING)
+TRY_ANOTHER = (Action.COLLECT, None)
+AGAIN = (*TRY_ANOTHER, Code.NO_BINDING)
 
 
 async def test_the_host_alone_asks_for_the_extension(world: World) -> None:
@@ -60,9 +61,9 @@ async def test_every_other_answer_names_no_phone(world: World) -> None:
 @pytest.mark.parametrize(
     ("end", "answer"),
     [
-        ("expired", (*NO_NUMBER, Code.BINDING_EXPIRED)),
-        ("released", (*NO_NUMBER, Code.BINDING_RELEASED)),
-        ("erased", (*NO_NUMBER, Code.RECIPIENT_ERASED)),
+        ("expired", (*TRY_ANOTHER, Code.BINDING_EXPIRED)),
+        ("released", (*TRY_ANOTHER, Code.BINDING_RELEASED)),
+        ("erased", (*TRY_ANOTHER, Code.RECIPIENT_ERASED)),
         ("locked host", (Action.CONNECT, None, None)),
         ("draining host", (Action.CONNECT, None, None)),
     ],
@@ -117,7 +118,7 @@ async def test_ten_wrong_ones_within_an_hour_lock_the_caller_out_for_a_day(world
     binding = await world.bind("a", ttl_days=3)
     wrong = [digit for digit in "123456789" if digit != binding.extension]
     answers = [told(await route(world, wrong[n % 2], call_id=f"c{n // 2}")) for n in range(10)]
-    assert answers == [AGAIN] * 9 + [(Action.REJECT, Cause.REJECTED, Code.CALLER_LOCKED_OUT)]
+    assert answers == [AGAIN] * 9 + [(*TRY_ANOTHER, Code.CALLER_LOCKED_OUT)]
     assert (await route(world, binding.extension, call_id="right at last")).code is Code.CALLER_LOCKED_OUT
     assert (await route(world, binding.extension, caller="13800000001")).callee == CALLEE, "others are not"
     world.pass_time(DAY - timedelta(seconds=1))
@@ -184,12 +185,24 @@ async def test_guesses_that_hit_lapsed_numbers_count_too(world: World) -> None:
     assert (await world.dial(live, call_id="other", caller="13700000000")).code is None
 
 
-async def test_who_dials_one_dead_number_again_and_again_guesses_nothing(world: World) -> None:
-    """A courier with an old label: the same digits tell him nothing new."""
+async def test_a_dead_number_dialled_again_and_again_counts_like_one_that_never_was(world: World) -> None:
+    """Else whoever has a live number of his own could tell by it which of the two he was dialling."""
     old, live = await world.fill(2)
     await world.engine.lifetime.release(old.binding_id, "returned")
+    codes = [(await world.dial(old, call_id=f"c{n}")).code for n in range(10)]
+    assert codes == [Code.BINDING_RELEASED] * 9 + [Code.CALLER_LOCKED_OUT]
+    assert (await world.dial(live, call_id="right")).code is Code.CALLER_LOCKED_OUT
+
+
+async def test_who_was_connected_before_guesses_nothing_by_dialling_an_old_label(world: World) -> None:
+    old, live = await world.fill(2)
+    await world.dial(old, call_id="in time")
+    world.pass_time(29 * DAY)
+    await world.engine.lifetime.extend(live.binding_id, 7)
+    world.pass_time(DAY)
     for n in range(15):
-        assert (await world.dial(old, call_id=f"c{n}")).code == Code.BINDING_RELEASED
+        told_so = await world.dial(old, call_id=f"c{n}")
+        assert (told_so.action, told_so.prompt) == (Action.REJECT, Prompt.NUMBER_EXPIRED)
     assert (await world.dial(live, call_id="right")).code is None
 
 

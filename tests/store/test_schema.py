@@ -27,6 +27,10 @@ GROWING = [
     "lockouts",
     "clocks",
     "orphans",
+    "contacts",
+    "reached",
+    "call_attempts",
+    "call_marks",
 ]
 MIGRATE = """
 import asyncio, sys

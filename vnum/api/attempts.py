@@ -56,7 +56,7 @@ class Attempts:
 
     @answers(AttemptList)
     async def list(self, call: Call, asked: AttemptQuery) -> Answer:
-        """Refused calls to a merchant's numbers of up to 92 days, 1,000 at a time; kept for 6 months. Never who rang."""
+        """A merchant's refused calls of up to 92 days, 1,000 at a time; kept for 6 months. Never who rang."""
         found = await self._attempts.page(
             asked.merchant_id,
             within_calendar(asked.since),
@@ -73,7 +73,7 @@ class Attempts:
         example={"call_id": "c-1", "mark": "complaint", "at": "2026-10-05T04:02:20Z"},
     )
     async def mark(self, call: Call, new: NewMark) -> Answer:
-        """What the recipient keyed in after a call; a complaint blocks the caller for him at once. May be sent again."""
+        """What the recipient keyed in after a call; a complaint blocks its caller for him. May be sent again."""
         return json_answer(200, await self._marks.add(new))
 
     @answers(MarkList)
