@@ -21,7 +21,16 @@ from vnum.service.clock import ManualClock
 from vnum.store.queries import queries
 
 ROWS = 6_000
-BIG = {"slots", "orders", "bindings", "call_keys", "waybills", "lockouts", "wrong_extensions", "calls"}
+BIG = {"slots", "orders", "bindings", "call_keys", "waybills", "lockouts", "wrong_extensions", "calls"} | {
+    "opt_outs",
+    "callers",
+    "blacklist",
+    "call_policies",
+    "contacts",
+    "reached",
+    "call_attempts",
+    "call_marks",
+}
 
 FILL = f"""
 INSERT INTO merchants (merchant_id, name, created_at) SELECT 'm' || n, 'm', '2026-01-01' FROM generate_series(0, 999) n;
@@ -51,9 +60,20 @@ INSERT INTO calls (cell, call_id, biz_at, host, extension, binding_id, merchant_
                    late)
 SELECT 0, 'call-' || n, '2026-10-10', host, extension, id, merchant, order_id, 1, '2026-10-10', '2026-10-10',
        60, 1, 1, 60, 0.02, 0, 0.02, 'default', 1, false FROM filling;
+INSERT INTO opt_outs (opt_out_id, recipient_hash, scope, merchant_id, said_at, said_by)
+SELECT id, hash, 'merchant', merchant, '2026-10-01', 'x' FROM filling;
+INSERT INTO callers (caller_id, phone_hash, class, merchant_id, verified, phone, created_at, created_by)
+SELECT id, hash, 'robot', merchant, true, '', '2026-10-01', 'x' FROM filling;
+INSERT INTO blacklist (blacklist_id, phone_hash, direction, merchant_id, phone, created_at, created_by)
+SELECT id, hash, 'caller', merchant, '', '2026-10-01', 'x' FROM filling;
+INSERT INTO call_policies SELECT 'm' || n, '{{}}', '2026-10-01', 'x' FROM generate_series(0, 999) n;
+INSERT INTO contacts SELECT 0, hash, '{{}}', '{{}}', '2026-10-01', '2026-10-01', '{{}}' FROM filling;
+INSERT INTO reached SELECT 0, id, hash FROM filling;
+INSERT INTO call_attempts SELECT 0, id, '2026-10-10', 'c', id, merchant, order_id, 'x', 'unknown' FROM filling;
+INSERT INTO call_marks SELECT 0, 'call-' || n, 'complaint', '2026-10-10', id, merchant, hash, hash FROM filling;
 DROP TABLE filling;
 ANALYZE merchants, hosts, slots, orders, bindings_2026_10, waybills, call_keys, lockouts, wrong_extensions,
-    calls_2026_10
+    calls_2026_10, opt_outs, callers, blacklist, call_policies, contacts, reached, call_attempts, call_marks
 """
 
 HOT = [
@@ -69,9 +89,12 @@ HOT = [
     ("bindings", "labels"),
     ("bindings", "waybills"),
     ("bindings", "last_recipient"),
-    ("calls", "route"),
-    ("calls", "remember_routes"),
-    ("calls", "wrong_extension"),
+    ("routes", "look_up"),
+    ("routes", "file"),
+    ("routes", "attempts"),
+    ("marks", "complaints"),
+    ("marks", "of_calls"),
+    ("callers", "page"),
     ("calls", "resolve_records"),
     ("calls", "file_records"),
     ("calls", "call_keys"),
@@ -149,8 +172,17 @@ def test_big_tables_are_reached_by_index_only(plans: Plans, noun: str, name: str
     [
         ("bindings", "labels", "orders_pkey"),
         ("bindings", "before_bind", "orders_pkey"),
-        ("calls", "route", "slots_pkey"),
-        ("calls", "route", "lockouts_pkey"),
+        ("routes", "look_up", "slots_pkey"),
+        ("routes", "look_up", "lockouts_pkey"),
+        ("routes", "look_up", "orders_pkey"),
+        ("routes", "look_up", "call_policies_pkey"),
+        ("routes", "look_up", "callers_once"),
+        ("routes", "look_up", "opt_outs_in_force"),
+        ("routes", "look_up", "blacklist_once"),
+        ("routes", "look_up", "reached_pkey"),
+        ("routes", "file", "wrong_extensions_pkey"),
+        ("routes", "attempts", "call_attempts_by_merchant"),
+        ("bindings", "before_bind", "opt_outs_in_force"),
         ("bindings", "waybills", "waybills_pkey"),
         ("calls", "resolve_records", "call_keys_pkey"),
         ("bindings", "extend", "slots_pkey"),
