@@ -42,7 +42,7 @@ A binding is answered as `{binding_id, merchant_id, order_id, host, extension, n
 
 A call is listed as `{call_id, binding_id, order_id, host, extension, call_time, ring_time, answer_time, release_time, release_dir, release_cause, seconds, minutes, cost, late, dispute}`, where `dispute` is the state of its last dispute; who rang is told to nobody. A review is `{review_id, call_id, received_at, status, code, detail, state, record | size, charged, decided_at, decided_by, reason}`: `record` as it came with the caller as 138****0000, `size` in bytes of what can not be read, `charged` what is charged under the same call id (`month_closed`: for good). A decision is answered with `{review_id, state, status, minutes, cost, code, detail}`; `state` `open` = refused again. A dispute is `{dispute_id, merchant_id, call_id, state, reason, author, opened_at, resolution, resolved_by, resolved_at, note_number}`. What is empty is left out. Lists have a `next` when there is more: it goes into `after`.
 
-A wrong extension may be keyed three times a call (counted once per call and digits); ten within an hour, by one caller on one host, lock him out there for a day. Callers who withhold their number are counted together: a hundred lock them out for ten minutes. A lapsed number counts as one wrong extension, however often it is dialled.
+A wrong extension may be keyed three times a call (counted once per call and digits); ten within an hour, by one caller on one host, lock him out there for a day. Callers who withhold their number are counted together: a hundred lock them out for ten minutes. Every refused extension counts, whatever the code, and is answered alike: `docs/calls.md`.
 """
 
 
