@@ -94,7 +94,7 @@ HOT = [
     ("routes", "attempts"),
     ("marks", "complaints"),
     ("marks", "of_calls"),
-    ("callers", "page"),
+    ("callers", "known_of"),
     ("calls", "resolve_records"),
     ("calls", "file_records"),
     ("calls", "call_keys"),

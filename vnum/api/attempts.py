@@ -78,7 +78,7 @@ class Attempts:
 
     @answers(MarkList)
     async def marks(self, call: Call, asked: MarkQuery) -> Answer:
-        """How many of a merchant's calls recipients marked with what, of how many callers; 92 days at most."""
+        """How many of a merchant's calls recipients marked with what; 92 days at most. By caller: GET /v1/callers."""
         since, until = within_calendar(asked.since), within_calendar(asked.until)
         found = await self._marks.sums(asked.merchant_id, since, until, tie=call.caller.merchants)
         return json_answer(200, MarkList(found))

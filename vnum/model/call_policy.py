@@ -90,7 +90,7 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     calls_per_day: PerDay | None = None
     max_seconds: Seconds | None = None
     complaints: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
-    complaint_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
+    complaint_days: Annotated[int, msgspec.Meta(ge=1, le=180)] = 30
 
     def __post_init__(self) -> None:
         if (self.who is WhoMayRing.GROUP) != (self.group is not None):
@@ -120,7 +120,7 @@ class PolicyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     calls_per_day: PerDay | msgspec.UnsetType | None = msgspec.UNSET
     max_seconds: Seconds | msgspec.UnsetType | None = msgspec.UNSET
     complaints: Annotated[int, msgspec.Meta(ge=1, le=100)] | msgspec.UnsetType = msgspec.UNSET
-    complaint_days: Annotated[int, msgspec.Meta(ge=1, le=365)] | msgspec.UnsetType = msgspec.UNSET
+    complaint_days: Annotated[int, msgspec.Meta(ge=1, le=180)] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Whatever the platform sets later, these fields go with it."""

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from vnum.model.acting import acting
+from vnum.model.acting import acting, untied
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.phones import ANONYMOUS, PhoneError, holds_phone, parse_caller, parse_recipient
 from vnum.model.refusals import Code, Refused
@@ -81,31 +81,43 @@ class Blacklist:
             now,
             acting().by,
         )
+        with untied():  # whose it is was looked at
+            record, added = await self._write(row, new)
+        return self._listing(record, record["phone"]), added
+
+    async def _write(self, row: Row, new: NewListing) -> tuple[Record, bool]:
         async with self._database.acquire() as connection, connection.transaction():
             record, added = await stored.add(connection, row)
             if added:
-                subject = f"blacklist={blacklist_id} merchant={new.merchant_id} direction={new.direction}"
-                await audit.add(connection, 0, now, "blacklist.added", [subject], new.reason)
-        return self._listing(record), added
+                subject = f"blacklist={row.blacklist_id} merchant={new.merchant_id} direction={new.direction}"
+                await audit.add(connection, 0, row.created_at, "blacklist.added", [subject], new.reason)
+        return record, added
 
     async def page(self, merchant_id: str | None, after: UUID | None, *, tie: Tie = None) -> list[Listing]:
         """Up to 1,000, in order of entry, behind `after`."""
         records = await stored.page(self._database, within(tie, merchant_id), after or UUID(int=0), PAGE)
-        return [self._listing(record) for record in records]
+        with untied():  # phones of entries that he was shown; he gets to see their ends
+            phones = await stored.phones(self._database, [record["blacklist_id"] for record in records])
+        return [
+            self._listing(record, phones[record["blacklist_id"]])
+            for record in records
+            if record["blacklist_id"] in phones
+        ]
 
     async def remove(self, blacklist_id: UUID, *, tie: Tie = None) -> None:
         """Raises Refused (blacklist_not_found), also for another's."""
         now = await peek(self._clock, self._database)
-        async with self._database.acquire() as connection, connection.transaction():
-            if not await stored.remove(connection, blacklist_id, within(tie, None)):
-                raise Refused(Code.BLACKLIST_NOT_FOUND, f"there is no entry {blacklist_id}")
-            await audit.add(connection, 0, now, "blacklist.removed", [str(blacklist_id)])
+        with untied():  # the statement looks whose it is
+            async with self._database.acquire() as connection, connection.transaction():
+                if not await stored.remove(connection, blacklist_id, within(tie, None)):
+                    raise Refused(Code.BLACKLIST_NOT_FOUND, f"there is no entry {blacklist_id}")
+                await audit.add(connection, 0, now, "blacklist.removed", [str(blacklist_id)])
 
-    def _listing(self, record: Record) -> Listing:
+    def _listing(self, record: Record, phone: bytes) -> Listing:
         return Listing(
             blacklist_id=record["blacklist_id"],
             direction=Direction(record["direction"]),
-            phone=last_four(self._vault.open(record["phone"], record["blacklist_id"], USE)),
+            phone=last_four(self._vault.open(phone, record["blacklist_id"], USE)),
             created_at=record["created_at"],
             merchant_id=record["merchant_id"] or None,
             reason=record["reason"],

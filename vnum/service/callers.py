@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from vnum.model.acting import acting
+from vnum.model.acting import acting, untied
 from vnum.model.call_policy import CallerClass, GroupName
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.phones import ANONYMOUS, PhoneError, parse_caller
@@ -96,36 +96,44 @@ class Callers:
             now,
             acting().by,
         )
+        with untied():  # whose it is was looked at
+            record = await self._write(row, new)
+        return self._caller(record, record["phone"])
+
+    async def _write(self, row: Row, new: NewCaller) -> Record:
         async with self._database.acquire() as connection, connection.transaction():
             record = await stored.register(connection, row)
             subject = f"caller={record['caller_id']} merchant={new.merchant_id} verified={record['verified']}"
-            await audit.add(connection, 0, now, "caller.registered", [subject])
-        return self._caller(record)
+            await audit.add(connection, 0, row.created_at, "caller.registered", [subject])
+        return record
 
     async def page(self, merchant_id: str | None, after: UUID | None, *, tie: Tie = None) -> list[Caller]:
         """Up to 1,000, in order of registration, behind `after`."""
         now = await peek(self._clock, self._database)
         merchants = within(tie, merchant_id)
-        records = await stored.page(self._database, merchants, after or UUID(int=0), PAGE, now - COUNTED)
-        return [self._caller(record, record["complaints"]) for record in records]
+        records = await stored.page(self._database, merchants, after or UUID(int=0), PAGE)
+        with untied():  # phones of entries that he was shown; he gets to see their ends
+            known = await stored.known_of(self._database, [record["caller_id"] for record in records], now - COUNTED)
+        return [self._caller(record, *known[record["caller_id"]]) for record in records if record["caller_id"] in known]
 
     async def remove(self, caller_id: UUID, *, tie: Tie = None) -> None:
         """Its phone is forgotten with it. Raises Refused (caller_not_found), also for another's."""
         now = await peek(self._clock, self._database)
-        async with self._database.acquire() as connection, connection.transaction():
-            if not await stored.remove(connection, caller_id, within(tie, None)):
-                raise Refused(Code.CALLER_NOT_FOUND, f"there is no caller {caller_id}")
-            await audit.add(connection, 0, now, "caller.removed", [str(caller_id)])
+        with untied():  # the statement looks whose it is
+            async with self._database.acquire() as connection, connection.transaction():
+                if not await stored.remove(connection, caller_id, within(tie, None)):
+                    raise Refused(Code.CALLER_NOT_FOUND, f"there is no caller {caller_id}")
+                await audit.add(connection, 0, now, "caller.removed", [str(caller_id)])
 
     async def _check(self, merchant_id: str | None, tie: Tie) -> None:
         await check_merchant(self._database, merchant_id, tie)
 
-    def _caller(self, record: Record, complaints: int = 0) -> Caller:
+    def _caller(self, record: Record, phone: bytes, complaints: int = 0) -> Caller:
         return Caller(
             caller_id=record["caller_id"],
             caller_class=CallerClass(record["class"]),
             verified=record["verified"],
-            phone=last_four(self._vault.open(record["phone"], record["caller_id"], USE)),
+            phone=last_four(self._vault.open(phone, record["caller_id"], USE)),
             created_at=record["created_at"],
             merchant_id=record["merchant_id"] or None,
             carrier=record["carrier"] or None,

@@ -22,6 +22,7 @@ from vnum.store import bindings as stored
 from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
+from vnum.store import marks as stored_marks
 from vnum.store import routes as stored_routes
 from vnum.store.database import Database, trying_again
 from vnum.vault import Vault
@@ -34,6 +35,9 @@ CONTACTS_KEPT = timedelta(days=2)
 
 ATTEMPTS_KEPT = timedelta(days=183)
 """As long, refused calls, for the merchants who read them."""
+
+MARKED_KEPT = timedelta(days=183)
+"""As long, who rang whom, beside a mark; complaints count for 180 days at the most."""
 
 ATTEMPTS_AT_A_TIME = 10_000
 
@@ -121,6 +125,7 @@ class Care:
     async def _forget_calls(self, now: datetime) -> None:
         """What is kept of calls for a while: tries, locks, contacts, whom a binding was told of, refused calls."""
         await stored_routes.forget(self._database, now - WRONG_KEPT, now, now - CONTACTS_KEPT)
+        await stored_marks.forget_parties(self._database, now - MARKED_KEPT)
         for cell in range(self._cells):
             told_no_more = new_id(0, now - MAX_LIFE - GRACE, bytes(RANDOM_BYTES))
             await stored_routes.forget_reached(self._database, cell, told_no_more)

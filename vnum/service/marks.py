@@ -53,12 +53,10 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkSum(msgspec.Struct, frozen=True, kw_only=True):
-    """How many calls of a merchant's were so marked, by how many callers, of how many recipients."""
+    """How many of a merchant's calls were so marked."""
 
     mark: Mark
     calls: int
-    callers: int
-    recipients: int
 
 
 class Marks:
@@ -93,7 +91,7 @@ class Marks:
         if tie is not None and merchant_id not in tie:
             return []
         records = await stored.sums(self._database, merchant_id, since, until)
-        return [MarkSum(**dict(record) | {"mark": Mark(record["mark"])}) for record in records]
+        return [MarkSum(mark=Mark(record["mark"]), calls=record["calls"]) for record in records]
 
     async def _row(self, new: NewMark) -> Row:
         """The mark with the parties of its call, which route or the call's record named."""

@@ -38,7 +38,14 @@ async def add(connection: Connection, row: Row) -> tuple[Record, bool]:
 
 
 async def page(database: Database, merchants: Sequence[str] | None, after: UUID, limit: int) -> list[Record]:
+    """Behind `after`, without their phones. None = of all merchants, and those for all."""
     return await database.fetch(SQL["page"], merchants, after, limit)
+
+
+async def phones(database: Database, blacklist_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    """Sealed, of each."""
+    records = await database.fetch(SQL["phones"], blacklist_ids)
+    return {record["blacklist_id"]: record["phone"] for record in records}
 
 
 async def remove(connection: Connection, blacklist_id: UUID, merchants: Sequence[str] | None) -> bool:

@@ -36,11 +36,15 @@ async def register(connection: Connection, row: Row) -> Record:
     return record
 
 
-async def page(
-    database: Database, merchants: Sequence[str] | None, after: UUID, limit: int, since: datetime
-) -> list[Record]:
-    """Behind `after`, each with its number of complaints since then. None = of all merchants, and couriers."""
-    return await database.fetch(SQL["page"], merchants, after, limit, since)
+async def page(database: Database, merchants: Sequence[str] | None, after: UUID, limit: int) -> list[Record]:
+    """Behind `after`, without their phones. None = of all merchants, and couriers."""
+    return await database.fetch(SQL["page"], merchants, after, limit)
+
+
+async def known_of(database: Database, caller_ids: Sequence[UUID], since: datetime) -> dict[UUID, tuple[bytes, int]]:
+    """(sealed phone, complaints since then) of each."""
+    records = await database.fetch(SQL["known_of"], caller_ids, since)
+    return {record["caller_id"]: (record["phone"], record["complaints"]) for record in records}
 
 
 async def remove(connection: Connection, caller_id: UUID, merchants: Sequence[str] | None) -> bool:

@@ -55,5 +55,9 @@ async def of_calls(database: Database | Connection, keys: Sequence[tuple[int, st
     return await database.fetch(SQL["of_calls"], [cell for cell, _ in keys], [call_id for _, call_id in keys])
 
 
+async def forget_parties(database: Database, before: datetime) -> None:
+    await database.execute(SQL["forget_parties"], before)
+
+
 async def sums(database: Database, merchant_id: str, since: datetime, until: datetime) -> list[Record]:
     return await database.fetch(SQL["sums"], merchant_id, since, until)

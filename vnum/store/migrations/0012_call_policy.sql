@@ -102,7 +102,7 @@ CREATE TABLE call_attempts (
 );
 CREATE INDEX call_attempts_by_merchant ON call_attempts (merchant_id, at, attempt_id);
 
--- What a recipient keyed in after a call; cell = H(call_id).
+-- What a recipient keyed in after a call; cell = H(call_id). The hashes are forgotten when they count no more.
 CREATE TABLE call_marks (
     cell smallint NOT NULL,
     call_id text COLLATE "C" NOT NULL,
@@ -121,7 +121,7 @@ CREATE INDEX call_marks_by_merchant ON call_marks (merchant_id, marked_at);
 -- A refusal that is the same call's, but counts for no lock (the caller is locked out already, or is the merchant's own).
 ALTER TABLE wrong_extensions ADD COLUMN counts boolean NOT NULL DEFAULT true;
 
--- Who rang, for a mark that comes before the call's record.
+-- Who rang, for a mark that comes before the call's record, which then says it (and is forgotten at its time).
 ALTER TABLE call_keys ADD COLUMN caller_hash bytea;
 
 -- Only this group of the merchant's callers may ring; null = as his policy says.
@@ -148,4 +148,9 @@ GRANT UPDATE (withdrawn_at, withdrawn_by) ON opt_outs TO vnum_app;
 GRANT UPDATE (caller_group, verified) ON callers TO vnum_app;
 GRANT UPDATE ON call_policies, contacts TO vnum_app;
 GRANT DELETE ON callers, blacklist, contacts, reached, call_attempts TO vnum_app;
-GRANT SELECT ON callers, blacklist, call_policies, call_attempts, call_marks TO vnum_tenant;
+GRANT UPDATE (caller_hash, recipient_hash) ON call_marks TO vnum_app;
+-- Nothing that is sealed, and no blind index of a person.
+GRANT SELECT ON call_policies, call_attempts TO vnum_tenant;
+GRANT SELECT (caller_id, class, merchant_id, carrier, caller_group, verified, created_at) ON callers TO vnum_tenant;
+GRANT SELECT (blacklist_id, direction, merchant_id, reason, created_at) ON blacklist TO vnum_tenant;
+GRANT SELECT (cell, call_id, mark, marked_at, merchant_id) ON call_marks TO vnum_tenant;

@@ -14,8 +14,12 @@ SELECT * FROM blacklist WHERE phone_hash = $1 AND direction = $2 AND merchant_id
 
 -- name: page
 -- Those behind $2. $1 merchants or null, $3 how many.
-SELECT * FROM blacklist WHERE ($1::text[] IS NULL OR merchant_id = ANY ($1)) AND blacklist_id > $2
-ORDER BY blacklist_id LIMIT $3;
+SELECT blacklist_id, direction, merchant_id, reason, created_at FROM blacklist
+WHERE ($1::text[] IS NULL OR merchant_id = ANY ($1)) AND blacklist_id > $2 ORDER BY blacklist_id LIMIT $3;
+
+-- name: phones
+-- Of entries, sealed. $1 ids.
+SELECT blacklist_id, phone FROM blacklist WHERE blacklist_id = ANY ($1);
 
 -- name: remove
 -- $1 id, $2 merchants whose it has to be, or null.

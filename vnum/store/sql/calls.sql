@@ -46,7 +46,7 @@ WITH item AS MATERIALIZED (
     SELECT call_cell, call_id, binding_id, content, minutes, cost, biz_at FROM item ORDER BY call_cell, call_id
     ON CONFLICT (cell, call_id) DO UPDATE
     SET binding_id = excluded.binding_id, content = excluded.content, minutes = excluded.minutes,
-        cost = excluded.cost, biz_at = excluded.biz_at
+        cost = excluded.cost, biz_at = excluded.biz_at, caller_hash = NULL
     WHERE k.content IS NULL
     RETURNING k.call_id
 ), filed AS (

@@ -31,7 +31,12 @@ FROM unnest($1::smallint[], $2::text[]) AS i (cell, call_id)
 JOIN call_marks m ON m.cell = i.cell AND m.call_id = i.call_id
 ORDER BY m.call_id, m.mark;
 
+-- name: forget_parties
+-- Who rang whom, of marks that count no more. $1 before.
+UPDATE call_marks SET caller_hash = NULL, recipient_hash = NULL
+WHERE marked_at < $1 AND (caller_hash IS NOT NULL OR recipient_hash IS NOT NULL);
+
 -- name: sums
 -- What a merchant's calls were marked with. $1 merchant, $2 from, $3 to.
-SELECT mark, count(*) AS calls, count(DISTINCT caller_hash) AS callers, count(DISTINCT recipient_hash) AS recipients
-FROM call_marks WHERE merchant_id = $1 AND marked_at >= $2 AND marked_at < $3 GROUP BY mark ORDER BY mark;
+SELECT mark, count(*) AS calls FROM call_marks
+WHERE merchant_id = $1 AND marked_at >= $2 AND marked_at < $3 GROUP BY mark ORDER BY mark;
