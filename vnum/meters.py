@@ -27,6 +27,7 @@ REQUEST_S: Final = Histogram(
 )
 REFUSALS: Final = Counter("vnum_refusals", "Requests refused, by code.", ["code"], registry=_ALONE)
 ROUTES: Final = Counter("vnum_routes", "What the switch was told.", ["action", "code"], registry=_ALONE)
+DECRYPTS: Final = Counter("vnum_decrypts", "Orders decrypted or refused.", ["scene", "code"], registry=_ALONE)
 
 
 @cache
