@@ -253,7 +253,7 @@ class Lifecycle:
             return None
         expires_at = max(row["ended_at"], due_at or row["ended_at"])
         ends_at = expires_at
-        if then.ends_at is not None and then.ends_at > row["bound_at"]:
+        if then.ends_at is not None and then.ends_at >= row["bound_at"]:
             ends_at = min(expires_at, max(locked.now, then.ends_at))
         if ends_at == row["ended_at"]:
             return None
