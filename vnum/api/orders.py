@@ -150,7 +150,11 @@ class Orders:
             raise _refused(label)
         return json_answer(200, view(label.binding, label.now))
 
-    @answers(EventView, status=(201, 200), refuses=(Code.BINDING_NOT_FOUND, Code.PARCEL_NOT_FOUND, Code.EVENT_CONFLICT, Code.TIME_IN_FUTURE))
+    @answers(
+        EventView,
+        status=(201, 200),
+        refuses=(Code.BINDING_NOT_FOUND, Code.PARCEL_NOT_FOUND, Code.EVENT_CONFLICT, Code.TIME_IN_FUTURE),
+    )
     async def tell(self, call: Call, new: NewEvent) -> Answer:
         """Something happened to an order or to one parcel of it: 201, or 200 if it was known. Its status goes forward,
         and its number ends when the policy says so."""
