@@ -24,16 +24,16 @@ from vnum.service.lifecycle import Filed, NewEvent, Told
 from vnum.service.orders import Name, Parcel
 
 
+class OrderItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    merchant_id: Name
+    order_id: Name
+
+
 class Decrypted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`scene`: what the number is asked for; it is written down."""
 
     scene: Scene
-    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=20)]
-
-
-class OrderItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    merchant_id: Name
-    order_id: Name
+    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=20, extra={"item": OrderItem})]
 
 
 ENDED: Final = (Code.BINDING_NOT_FOUND, Code.BINDING_EXPIRED, Code.BINDING_RELEASED, Code.ORDER_NOT_SHIPPED)
