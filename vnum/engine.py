@@ -23,9 +23,11 @@ from vnum.service.call_policies import CallPolicies
 from vnum.service.callers import Callers
 from vnum.service.calls import Calls
 from vnum.service.care import Care
+from vnum.service.change_recipient import RecipientChanger
 from vnum.service.clock import Clock, ServerClock, peek
 from vnum.service.data_keys import make_ahead, open_vault
 from vnum.service.decide import Decider
+from vnum.service.decrypt import Decrypter
 from vnum.service.disputes import Disputes
 from vnum.service.health import Health
 from vnum.service.hosts import Hosts
@@ -33,11 +35,13 @@ from vnum.service.invoices import Invoices
 from vnum.service.keep import Keeper
 from vnum.service.keys import ApiKeys
 from vnum.service.labels import Labels
+from vnum.service.lifecycle import Lifecycle
 from vnum.service.lifetime import Lifetime
 from vnum.service.marks import Marks
 from vnum.service.merchants import Merchants
 from vnum.service.notes import Notes
 from vnum.service.opt_outs import OptOuts
+from vnum.service.prints import Prints
 from vnum.service.reconcile import Reconciler
 from vnum.service.records import Records
 from vnum.service.registry import Registry
@@ -98,7 +102,11 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     care: Care
     binder: Binder
     lifetime: Lifetime
+    lifecycle: Lifecycle
+    recipients: RecipientChanger
     labels: Labels
+    prints: Prints
+    decrypter: Decrypter
     routes: Routes
     opt_outs: OptOuts
     callers: Callers
@@ -171,6 +179,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     spending = Spending(database, clock)
     binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
     labels = Labels(database, vault, binder, clock, cells)
+    lifetime = Lifetime(database, registry, supply, clock, cells)
     calls = Calls(database, labels, cells)
     policies = Policies(parts.policy.calls)
     issuer = Issuer(name=parts.issuer_name, tax_no=parts.issuer_tax_no, fapiao_item=parts.fapiao_item or FAPIAO_ITEM)
@@ -187,8 +196,12 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         supply=supply,
         care=care,
         binder=binder,
-        lifetime=Lifetime(database, registry, supply, clock, cells),
+        lifetime=lifetime,
+        lifecycle=Lifecycle(database, registry, supply, clock, cells),
+        recipients=RecipientChanger(database, vault, registry, lifetime, clock),
         labels=labels,
+        prints=Prints(database, labels, clock),
+        decrypter=Decrypter(database, labels, clock),
         routes=Routes(database, vault, registry, clock, cells, parts.policy),
         opt_outs=OptOuts(database, vault, clock),
         callers=Callers(database, vault, clock),

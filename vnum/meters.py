@@ -29,6 +29,7 @@ REFUSALS: Final = Counter("vnum_refusals", "Requests refused, by code.", ["code"
 ROUTES: Final = Counter("vnum_routes", "What the switch was told.", ["action", "code"], registry=_ALONE)
 OPT_OUTS: Final = Counter("vnum_opt_outs", "Recipients' noes, said and withdrawn.", ["scope", "did"], registry=_ALONE)
 MARKS: Final = Counter("vnum_call_marks", "Keys pressed after calls.", ["mark"], registry=_ALONE)
+DECRYPTS: Final = Counter("vnum_decrypts", "Orders decrypted or refused.", ["scene", "code"], registry=_ALONE)
 
 
 @cache

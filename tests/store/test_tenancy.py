@@ -34,6 +34,7 @@ OF_NOBODY = {
     "clocks": "the highest instants committed",
     "clock_accepts": "the instants that an operator accepted",
     "migrations": "the names of migrations, for /readyz",
+    "lifecycle_policy": "the platform's rules of a number's life",
 }
 
 # Policies for vnum_tenant besides `tenant`, and whom they show what.
@@ -41,6 +42,7 @@ MORE = {
     ("waybills", "carrier"): "a carrier's own waybills",
     ("orders", "carrier"): "the orders of those",
     ("bindings", "carrier"): "and their bindings",
+    ("labels_out", "carrier"): "and the labels of theirs that are out there",
     ("tariffs", "tenant"): "the price lists that his merchants pay",
     ("invoice_lines", "tenant"): "by its invoice",
     ("invoice_taxes", "tenant"): "by its invoice",

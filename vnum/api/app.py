@@ -30,6 +30,8 @@ from vnum.api.invoices import Invoices
 from vnum.api.labels import Labels
 from vnum.api.merchants import Merchants
 from vnum.api.notes import Notes
+from vnum.api.orders import Orders
+from vnum.api.platform import Platform
 from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
 from vnum.api.recipients import Recipients
 from vnum.api.reconciliations import Reconciliations
@@ -77,6 +79,8 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Reviews(engine),
         Disputes(engine),
         Labels(engine),
+        Orders(engine),
+        Platform(engine),
         Merchants(engine),
         Tariffs(engine),
         Hosts(engine),

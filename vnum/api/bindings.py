@@ -21,7 +21,7 @@ from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.batch import Bound
 from vnum.service.labels import Reader
 from vnum.service.lifetime import Seen
-from vnum.service.orders import BindRequest, Name, Order, Text
+from vnum.service.orders import BindRequest, Name, Order, Reason, Text
 from vnum.store.database import Connection
 
 MOST_IN_STATEMENT: Final = 200
@@ -108,6 +108,13 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[Text, msgspec.Meta(min_length=1)]
 
 
+class ChangeRecipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`reason`: why, for the audit; no phone in it."""
+
+    recipient_phone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    reason: Reason
+
+
 class Bindings:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -121,6 +128,14 @@ class Bindings:
             Endpoint("GET", "/v1/bindings/{binding_id}", PLATFORMS, self.get),
             Endpoint("POST", "/v1/bindings/{binding_id}/extend", PLATFORMS, self.extend, Extend, audited=True),
             Endpoint("POST", "/v1/bindings/{binding_id}/release", PLATFORMS, self.release, Release, audited=True),
+            Endpoint(
+                "POST",
+                "/v1/bindings/{binding_id}/recipient",
+                PLATFORMS,
+                self.change_recipient,
+                ChangeRecipient,
+                audited=True,
+            ),
         ]
 
     @answers(BindingView, status=(201, 200), refuses=REFUSED_BINDS)
@@ -173,25 +188,32 @@ class Bindings:
             Code.BINDING_EXPIRED,
             Code.BINDING_RELEASED,
             Code.EXTEND_LIMIT,
+            Code.REACH_WINDOW_OVER,
             Code.HOST_LOCKED,
         ),
     )
     async def extend(self, call: Call, asked: Extend) -> Answer:
         """Adds days of 24 hours to a live binding, up to 180 days in all."""
-        once = call.once
-        if once is None:
-            return _shown(await self._engine.lifetime.extend(_id(call), asked.days))
-
-        async def keep(connection: Connection, seen: Seen) -> None:
-            await _keep(once, connection, seen)
-
-        seen = await self._engine.lifetime.extend(_id(call), asked.days, keep)
-        return _shown(seen, kept=True)
+        return await extended(self._engine, call.once, _id(call), asked.days)
 
     @answers(BindingView, refuses=(Code.BINDING_NOT_FOUND, Code.BINDING_EXPIRED))
     async def release(self, call: Call, asked: Release) -> Answer:
         """Ends a live binding now; of a released one nothing changes."""
         return _shown(await self._engine.lifetime.release(_id(call), asked.reason))
+
+    @answers(
+        BindingView,
+        refuses=(
+            Code.INVALID_PHONE,
+            Code.BINDING_NOT_FOUND,
+            Code.BINDING_EXPIRED,
+            Code.BINDING_RELEASED,
+            Code.RECIPIENT_ERASED,
+        ),
+    )
+    async def change_recipient(self, call: Call, asked: ChangeRecipient) -> Answer:
+        """Puts another phone behind a live number: label, expiry and rental stay, the next call reaches it."""
+        return _shown(await self._engine.recipients.change(_id(call), asked.recipient_phone, asked.reason))
 
     def _read(self, item: msgspec.Raw) -> Order | BindResult:
         try:
@@ -213,6 +235,17 @@ class Bindings:
             return
         for n, outcome in zip(positions, outcomes, strict=True):
             results[n] = _result(outcome)
+
+
+async def extended(engine: Engine, once: Once | None, binding_id: UUID, days: int) -> Answer:
+    """Extends a binding; under an Idempotency-Key the answer is kept in the same transaction."""
+    if once is None:
+        return _shown(await engine.lifetime.extend(binding_id, days))
+
+    async def keep(connection: Connection, seen: Seen) -> None:
+        await _keep(once, connection, seen)
+
+    return _shown(await engine.lifetime.extend(binding_id, days, keep), kept=True)
 
 
 async def _keep(once: Once, connection: Connection, seen: Seen) -> None:

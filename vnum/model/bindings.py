@@ -63,6 +63,21 @@ def extend(binding: Binding, days: int, now: datetime) -> datetime | Refusal:
     return expires_at
 
 
+def beyond_reach(expires_at: datetime, first_bound_at: datetime, max_reach_days: int | None) -> Refusal | None:
+    """Why a number may not live until then: an order's recipient is reached for so many days from its first number
+    on. None = it may."""
+    if max_reach_days is None:
+        return None
+    until = first_bound_at + life(max_reach_days)
+    if expires_at <= until:
+        return None
+    return Refusal(
+        code=Code.REACH_WINDOW_OVER,
+        detail=f"the recipient of an order may be reached for {max_reach_days} days in all, of this one until "
+        f"{until:%FT%TZ}",
+    )
+
+
 def release(binding: Binding, now: datetime) -> bool | Refusal:
     """True = release it now; False = it is released already; an expired one can not be released."""
     match binding.state(now):

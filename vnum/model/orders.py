@@ -20,6 +20,12 @@ BINDABLE = frozenset({OrderStatus.WAYBILL_ISSUED, OrderStatus.SHIPPED, OrderStat
 READABLE = BINDABLE - {OrderStatus.WAYBILL_ISSUED}
 """Merchants and ISVs read or dial the number only once the order is shipped."""
 
+UNDER_WAY = frozenset({OrderStatus.WAYBILL_ISSUED, OrderStatus.SHIPPED})
+"""An order of which no parcel is known travels by its status."""
+
+OVER = frozenset({OrderStatus.CANCELLED, OrderStatus.CLOSED})
+"""What is over gets no new number, whatever a late message says."""
+
 
 def advances(before: OrderStatus, after: OrderStatus) -> bool:
     """Whether an order moves on: a late message does not take it back."""

@@ -6,8 +6,10 @@ from datetime import datetime
 import msgspec
 from asyncpg import Record
 
-from vnum.model.bindings import Binding, Mode, life
+from vnum.model.bindings import Binding, Mode, beyond_reach, life
 from vnum.model.hosts import Host
+from vnum.model.instants import DAY
+from vnum.model.orders import OVER
 from vnum.model.refusals import Code, Refusal
 from vnum.service.orders import Order
 from vnum.service.supply import Wish
@@ -106,7 +108,24 @@ def answer_known(order: Order, record: Record, now: datetime) -> Outcome | None:
             code=Code.MERCHANT_SUSPENDED,
             detail=f"merchant {order.merchant_id} is suspended: no new bindings until it is active again",
         )
-    return None
+    if record["order_status"] in OVER:
+        return Refusal(
+            code=Code.ORDER_NOT_SHIPPED, detail=f"the order is {record['order_status']} since: it gets no new number"
+        )
+    return _beyond_reach(order, record, now)
+
+
+def _beyond_reach(order: Order, record: Record, now: datetime) -> Refusal | None:
+    most: int | None = record["max_reach_days"]
+    first = record["first_bound_at"] or record["bound_at"] or now
+    refusal = beyond_reach(now + life(order.ttl_days), first, most)
+    if refusal is None or most is None:
+        return None
+    left = max((first + life(most) - now) // DAY, 0)
+    return msgspec.structs.replace(
+        refusal,
+        detail=f"{refusal.detail}; a new number may have ttl_days of {left} at most" if left else refusal.detail,
+    )
 
 
 OPTED_OUT = Refusal(

@@ -53,6 +53,17 @@ ATTEMPTS = 6
 """How often an order is tried on another slot; the last time on slots read from PostgreSQL itself."""
 
 
+def recipient(recipient_phone: str, registry: Registry) -> str | Refusal:
+    """A recipient's phone in canonical form, or why it can be none."""
+    try:
+        phone = parse_recipient(recipient_phone).canonical
+    except PhoneError as error:
+        return Refusal(code=Code.INVALID_PHONE, detail=f"recipient_phone: {error}")
+    if registry.has(phone.removeprefix("+86")) or registry.has(phone.replace("+86", "0", 1)):
+        return Refusal(code=Code.INVALID_PHONE, detail="recipient_phone: a host number of this service")
+    return phone
+
+
 class Binder:
     def __init__(
         self,
@@ -83,12 +94,9 @@ class Binder:
                 code=Code.ORDER_NOT_SHIPPED,
                 detail=f"order_status {request.order_status}: a number is lent from waybill_issued to after_sales",
             )
-        try:
-            phone = parse_recipient(request.recipient_phone).canonical
-        except PhoneError as error:
-            return Refusal(code=Code.INVALID_PHONE, detail=f"recipient_phone: {error}")
-        if self._registry.has(phone.removeprefix("+86")) or self._registry.has(phone.replace("+86", "0", 1)):
-            return Refusal(code=Code.INVALID_PHONE, detail="recipient_phone: a host number of this service")
+        phone = recipient(request.recipient_phone, self._registry)
+        if isinstance(phone, Refusal):
+            return phone
         return self.order(
             request.merchant_id,
             request.order_id,
@@ -372,6 +380,6 @@ class Binder:
         if not rows:
             return
         try:
-            await stored.file_waybills(self._database, rows)
+            await stored.file_waybills(self._database, rows, batch.now)
         except (*LOST, PostgresError):
             batch.refuse([n for n in bound if batch.orders[n].parcels], UNKNOWN)

@@ -1,8 +1,8 @@
 """Labels: the current number of many orders in one call, and the re-issue of a lapsed one."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from vnum.model import bindings as rules
 from vnum.model.acting import untied
 from vnum.model.bindings import Binding, State
 from vnum.model.cells import cell_of
-from vnum.model.orders import READABLE
+from vnum.model.orders import OVER, READABLE
 from vnum.model.refusals import Code, Refusal
 from vnum.service.batch import Bound, current
 from vnum.service.bind import Binder
@@ -42,6 +42,14 @@ class LabelItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError("give either merchant_id and order_id, or carrier and waybill_no")
 
 
+Named = tuple[str, str]
+"""(merchant_id, order_id)."""
+
+SAME_PARCEL = timedelta(days=90)
+"""Orders filed under one waybill number within this span share a parcel; what is older had the number before: carriers
+use theirs again."""
+
+
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
     """Whose eyes see the labels. `merchants`, `carrier` None = not tied; `prints` = may read from the waybill on."""
 
@@ -58,6 +66,14 @@ class Label(msgspec.Struct, frozen=True):
     now: datetime
 
 
+class Found(msgspec.Struct, frozen=True):
+    """What an item came to. `orders` = of a parcel that carries several orders what each came to, the newest first;
+    `label` is then the first that lives: any of these numbers reaches the recipient, and a label bears one."""
+
+    label: Label | Refusal
+    orders: Sequence[tuple[Named, Label | Refusal]] = ()
+
+
 class Labels:
     def __init__(self, database: Database, vault: Vault, binder: Binder, clock: Clock, cells: int) -> None:
         self._database = database
@@ -70,19 +86,27 @@ class Labels:
         self, items: Sequence[LabelItem], *, reissue: bool = False, reader: Reader = EVERYONE
     ) -> list[Label | Refusal]:
         """Per item, in order, the live binding of its order, or why there is none to print."""
-        orders = await self._orders(items, reader)
-        records = await self._read(orders)
-        answers = [order if isinstance(order, Refusal) else _label(records[order], reader) for order in orders]
+        return [found.label for found in await self.found(items, reissue=reissue, reader=reader)]
+
+    async def found(
+        self, items: Sequence[LabelItem], *, reissue: bool = False, reader: Reader = EVERYONE
+    ) -> list[Found]:
+        """Per item, in order, what its order or its parcel's orders came to."""
+        asked = await self._orders(items, reader)
+        records = await self._read([order for orders in asked if not isinstance(orders, Refusal) for order in orders])
+        asked = [orders if isinstance(orders, Refusal) else await self._of_one_recipient(orders) for orders in asked]
+        labels = {order: _label(record, reader) for order, record in records.items()}
         if reissue:
-            await self._reissue(orders, records, answers)
-        return answers
+            wanted = [_lapsed(orders, labels) for orders in asked if not isinstance(orders, Refusal)]
+            labels |= await self._reissue([order for order in wanted if order is not None], records)
+        return [Found(orders) if isinstance(orders, Refusal) else _found(orders, labels) for orders in asked]
 
     async def named(self, merchant_id: str, order_id: str, reader: Reader) -> UUID | Refusal | None:
         """The binding that an order names, live or not; None = it never had one that the reader may see."""
-        (order,) = await self._orders([LabelItem(merchant_id=merchant_id, order_id=order_id)], reader)
-        if isinstance(order, Refusal):
+        (orders,) = await self._orders([LabelItem(merchant_id=merchant_id, order_id=order_id)], reader)
+        if isinstance(orders, Refusal):
             return None
-        record = (await self._read([order]))[order]
+        record = (await self._read(orders))[merchant_id, order_id]
         if record["binding_id"] is not None and not _readable(record, reader):
             return _NOT_SHIPPED
         found: UUID | None = record["binding_id"]
@@ -95,22 +119,39 @@ class Labels:
         records = await self._read([(merchant_id, order_id) for order_id in order_ids])
         return frozenset(order_id for (_, order_id), record in records.items() if not _readable(record, reader))
 
-    async def _orders(self, items: Sequence[LabelItem], reader: Reader) -> list[tuple[str, str] | Refusal]:
-        """(merchant_id, order_id) of each item that the reader may see."""
-        by_parcel = await self._by_parcel(items, reader)
-        orders: list[tuple[str, str] | Refusal] = []
-        for n, item in enumerate(items):
-            if item.merchant_id is not None and item.order_id is not None:
-                orders.append((item.merchant_id, item.order_id))
-            else:
-                orders.append(by_parcel.get(n, _NO_PARCEL))
-        carried = await self._carried([order for n, order in enumerate(orders) if n not in by_parcel], reader)
-        carried |= frozenset(by_parcel.values())  # whoever names a parcel of his carries it
-        return [
-            order if isinstance(order, Refusal) or _sees(reader, order, carried) else _NO_BINDING for order in orders
-        ]
+    async def carried_by(self, carrier: str, waybill_no: str, reader: Reader = EVERYONE) -> list[Record]:
+        """The orders that a parcel carries and the reader may see, the newest first."""
+        if reader.carrier not in (None, carrier):
+            return []
+        rows = [(cell_of(self._cells, carrier, waybill_no), carrier, waybill_no)]
+        rows_of = {
+            (record["merchant_id"], record["order_id"]): record
+            for record in _of_one_parcel([record for _, record in await stored.waybills(self._database, rows)])
+        }
+        found = await self._of_one_recipient(list(rows_of))
+        return [rows_of[order] for order in found if reader.merchants is None or order[0] in reader.merchants]
 
-    async def _by_parcel(self, items: Sequence[LabelItem], reader: Reader) -> dict[int, tuple[str, str]]:
+    async def _orders(self, items: Sequence[LabelItem], reader: Reader) -> list[list[Named] | Refusal]:
+        """The orders of each item that the reader may see: one, or those of a parcel."""
+        by_parcel = await self._by_parcel(items, reader)
+        named = [
+            (item.merchant_id, item.order_id)
+            for item in items
+            if item.merchant_id is not None and item.order_id is not None
+        ]
+        carried = await self._carried(named, reader)
+        found: list[list[Named] | Refusal] = []
+        for n, item in enumerate(items):
+            if item.merchant_id is None or item.order_id is None:
+                orders = by_parcel.get(n, [])
+                seen = [order for order in orders if reader.merchants is None or order[0] in reader.merchants]
+                found.append(seen or (_NO_BINDING if orders else _NO_PARCEL))
+            else:
+                order = (item.merchant_id, item.order_id)
+                found.append([order] if _sees(reader, order, carried) else _NO_BINDING)
+        return found
+
+    async def _by_parcel(self, items: Sequence[LabelItem], reader: Reader) -> dict[int, list[Named]]:
         asked = [
             (n, item.carrier, item.waybill_no)
             for n, item in enumerate(items)
@@ -120,56 +161,60 @@ class Labels:
         if not asked:
             return {}
         rows = [(cell_of(self._cells, carrier, number), carrier, number) for _, carrier, number in asked]
-        found = await stored.waybills(self._database, rows)
-        return {asked[at][0]: order for at, order in found.items()}
+        found: defaultdict[int, list[Record]] = defaultdict(list)
+        for at, record in await stored.waybills(self._database, rows):
+            found[asked[at][0]].append(record)
+        return {
+            n: [(record["merchant_id"], record["order_id"]) for record in _of_one_parcel(records)]
+            for n, records in found.items()
+        }
 
-    async def _carried(self, orders: Sequence[tuple[str, str] | Refusal], reader: Reader) -> frozenset[tuple[str, str]]:
+    async def _carried(self, orders: Sequence[Named], reader: Reader) -> frozenset[Named]:
         """Of a tied courier: the orders that he carries a parcel of."""
-        asked = [order for order in orders if not isinstance(order, Refusal)]
-        if reader.carrier is None or not asked:
+        if reader.carrier is None or not orders:
             return frozenset()
-        found = await stored.carried_orders(self._database, reader.carrier, asked)
-        return frozenset(asked[n] for n in found)
+        found = await stored.carried_orders(self._database, reader.carrier, orders)
+        return frozenset(orders[n] for n in found)
 
-    async def _read(self, orders: Sequence[tuple[str, str] | Refusal]) -> dict[tuple[str, str], Record]:
-        by_cell: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
-        for order in dict.fromkeys(order for order in orders if not isinstance(order, Refusal)):
+    async def _of_one_recipient(self, orders: list[Named]) -> list[Named]:
+        """Those that go to the recipient of the newest: the others had the parcel's number by mistake, or long ago."""
+        if len(orders) < 2:
+            return orders
+        cells = [cell_of(self._cells, *order) for order in orders]
+        with untied():  # who they are is told to nobody, only which of these are alike
+            alike = await stored.alike(self._database, cells, orders)
+        return [order for n, order in enumerate(orders) if n in alike]
+
+    async def _read(self, orders: Sequence[Named]) -> dict[Named, Record]:
+        by_cell: defaultdict[int, list[Named]] = defaultdict(list)
+        for order in dict.fromkeys(orders):
             by_cell[cell_of(self._cells, *order)].append(order)
-        records: dict[tuple[str, str], Record] = {}
+        records: dict[Named, Record] = {}
         for cell, asked in by_cell.items():
             merchants, ids = zip(*asked, strict=True)
             found = await stored.labels(self._database, cell, self._clock.simulated(), merchants, ids)
             records |= zip(asked, found, strict=True)
         return records
 
-    async def _reissue(
-        self,
-        orders: Sequence[tuple[str, str] | Refusal],
-        records: dict[tuple[str, str], Record],
-        answers: list[Label | Refusal],
-    ) -> None:
-        """Binds lapsed orders anew, with what they asked for last. Released ones stay released."""
-        lapsed = {
-            order
-            for order, answer in zip(orders, answers, strict=True)
-            if not isinstance(order, Refusal) and isinstance(answer, Refusal) and answer.code is Code.BINDING_EXPIRED
-        }
+    async def _reissue(self, lapsed: Sequence[Named], records: Mapping[Named, Record]) -> dict[Named, Label | Refusal]:
+        """Binds lapsed orders anew, with what they asked for last."""
         with untied():  # the reader was shown that these lapsed; binding needs the phone, and slots of all
-            wanted: dict[tuple[str, str], Order | Refusal] = {
-                order: await self._again(records[order]) for order in lapsed
+            wanted: dict[Named, Order | Refusal] = {
+                order: await self._again(records[order]) for order in dict.fromkeys(lapsed)
             }
             ready = {order: again for order, again in wanted.items() if isinstance(again, Order)}
             outcomes = dict(zip(ready, await self._binder.bind_orders(list(ready.values())), strict=True))
-        for n, order in enumerate(orders):
-            if isinstance(order, Refusal) or order not in wanted:
-                continue
-            outcome = outcomes.get(order) or wanted[order]
-            if isinstance(outcome, Bound):
-                answers[n] = Label(outcome.binding, outcome.now)
-            elif isinstance(outcome, Refusal):
-                answers[n] = outcome
+        labels: dict[Named, Label | Refusal] = {}
+        for order, again in wanted.items():
+            outcome = again if isinstance(again, Refusal) else outcomes[order]
+            labels[order] = Label(outcome.binding, outcome.now) if isinstance(outcome, Bound) else outcome
+        return labels
 
     async def _again(self, record: Record) -> Order | Refusal:
+        if record["order_status"] in OVER:
+            return Refusal(
+                code=Code.ORDER_NOT_SHIPPED, detail=f"the order is {record['order_status']}: it gets no new number"
+            )
         last = await stored.last_recipient(
             self._database,
             cell_of(self._cells, record["merchant_id"], record["order_id"]),
@@ -207,7 +252,33 @@ def _readable(record: Record, reader: Reader) -> bool:
     return reader.prints or record["order_status"] in READABLE
 
 
-def _sees(reader: Reader, order: tuple[str, str], carried: frozenset[tuple[str, str]]) -> bool:
+def _of_one_parcel(records: Sequence[Record]) -> Sequence[Record]:
+    """Of the orders under a waybill number, the newest first, those of the newest parcel."""
+    return [record for record in records if record["filed_at"] > records[0]["filed_at"] - SAME_PARCEL]
+
+
+def _found(orders: Sequence[Named], labels: Mapping[Named, Label | Refusal]) -> Found:
+    if len(orders) == 1:
+        return Found(labels[orders[0]])
+    each = [(order, labels[order]) for order in orders]
+    live = next((label for _, label in each if isinstance(label, Label)), None)
+    return Found(live or each[0][1], each)
+
+
+def _lapsed(orders: Sequence[Named], labels: Mapping[Named, Label | Refusal]) -> Named | None:
+    """The order to bind anew so that there is a number to print: the newest that lapsed, if none lives. Released ones
+    stay released."""
+    lapsed: Named | None = None
+    for order in reversed(orders):
+        label = labels[order]
+        if isinstance(label, Label):
+            return None
+        if label.code is Code.BINDING_EXPIRED:
+            lapsed = order
+    return lapsed
+
+
+def _sees(reader: Reader, order: Named, carried: frozenset[Named]) -> bool:
     """What is not his to see does not exist for a tied key."""
     if reader.merchants is not None and order[0] not in reader.merchants:
         return False

@@ -25,10 +25,13 @@ ATTEMPTS = 4
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A binding as of `now`."""
+    """A binding as of `now`. `first_bound_at` = when its order's first number was bound; `max_reach_days` from then on
+    the order's recipient may be reached, None = for ever."""
 
     binding: Binding
     now: datetime
+    first_bound_at: datetime | None = None
+    max_reach_days: int | None = None
 
 
 Also = Callable[[Connection, Seen], Awaitable[None]]
@@ -51,16 +54,19 @@ class Lifetime:
 
     async def extend(self, binding_id: UUID, days: int, also: Also | None = None) -> Seen:
         """Adds days x 24 h to a live binding. Raises Refused: binding_not_found, binding_expired,
-        binding_released, extend_limit, host_locked, clock_jump, outcome_unknown.
+        binding_released, extend_limit, reach_window_over, host_locked, clock_jump, outcome_unknown.
 
         `also` writes with it, in the same transaction (an answer to be kept, say); what it raises undoes both.
         """
         for _ in range(ATTEMPTS):
-            seen = await self._read(binding_id)
+            seen = await self.read(binding_id)
             binding = seen.binding
             expires_at = rules.extend(binding, days, seen.now)
             if isinstance(expires_at, Refusal):
                 raise Refused(expires_at.code, expires_at.detail)
+            beyond = rules.beyond_reach(expires_at, seen.first_bound_at or binding.bound_at, seen.max_reach_days)
+            if beyond is not None:
+                raise Refused(beyond.code, beyond.detail)
             self._refuse_locked(binding)
             held_until = self._held_until(binding, expires_at)
             extended = Seen(msgspec.structs.replace(binding, expires_at=expires_at, ended_at=expires_at), seen.now)
@@ -73,7 +79,7 @@ class Lifetime:
         """Ends a live binding now; a released one stays as it is. Raises Refused: binding_not_found,
         binding_expired, clock_jump."""
         for _ in range(ATTEMPTS):
-            seen = await self._read(binding_id)
+            seen = await self.read(binding_id)
             verdict = rules.release(seen.binding, seen.now)
             if isinstance(verdict, Refusal):
                 raise Refused(verdict.code, verdict.detail)
@@ -143,13 +149,16 @@ class Lifetime:
                         await audit.add(connection, cell_in(binding_id), seen.now, "binding.released", ids, reason)
         return done
 
-    async def _read(self, binding_id: UUID) -> Seen:
-        """No connection is held here: whoever waits for a second one with one in hand may wait for ever."""
+    async def read(self, binding_id: UUID) -> Seen:
+        """For who will change it: by the clock behind its guard. Raises Refused (binding_not_found, clock_jump).
+
+        No connection is held here: whoever waits for a second one with one in hand may wait for ever.
+        """
         self._in_range(binding_id)
         await self._registry.refresh()
         record = await stored.binding(self._database, cell_in(binding_id), binding_id, self._clock.simulated())
         now = await self._clock.settle(record["server_now"], record["highest"])
-        seen = Seen(_binding(record, binding_id), now)
+        seen = Seen(_binding(record, binding_id), now, record["first_bound_at"], record["max_reach_days"])
         await self._registry.get(seen.binding.host)  # one registered within the last second may not be known yet
         return seen
 

@@ -110,10 +110,11 @@ async def advance_status(database: Database, cell: int, changes: Sequence[tuple[
     await database.execute(SQL["advance_status"], cell, merchants, orders, statuses, STATUSES)
 
 
-async def file_waybills(database: Database, rows: Sequence[tuple[int, str, str, str, str]]) -> None:
+async def file_waybills(
+    database: Database | Connection, rows: Sequence[tuple[int, str, str, str, str]], now: datetime
+) -> None:
     """(cell, carrier, waybill_no, merchant_id, order_id); repeating it changes nothing."""
-    unique = {row[:3]: row for row in rows}.values()
-    await database.execute(SQL["file_waybills"], *zip(*unique, strict=True))
+    await database.execute(SQL["file_waybills"], *zip(*dict.fromkeys(rows), strict=True), now)
 
 
 async def binding(connection: Database | Connection, cell: int, binding_id: UUID, now: datetime | None) -> Record:
@@ -162,10 +163,16 @@ async def labels(
     return sorted(records, key=lambda record: record["n"])
 
 
-async def waybills(database: Database, rows: Sequence[tuple[int, str, str]]) -> dict[int, tuple[str, str]]:
-    """Position in `rows` -> (merchant_id, order_id), for the waybills that are known."""
+async def waybills(database: Database, rows: Sequence[tuple[int, str, str]]) -> list[tuple[int, Record]]:
+    """(position in `rows`, order) for every order that one of these parcels carries; of a parcel the newest first."""
     records = await database.fetch(SQL["waybills"], *zip(*rows, strict=True))
-    return {record["n"] - 1: (record["merchant_id"], record["order_id"]) for record in records}
+    return [(record["n"] - 1, record) for record in records]
+
+
+async def alike(database: Database, cells: Sequence[int], orders: Sequence[tuple[str, str]]) -> set[int]:
+    """Positions of the orders that have the recipient of the first."""
+    records = await database.fetch(SQL["alike"], cells, *zip(*orders, strict=True))
+    return {record["n"] - 1 for record in records}
 
 
 async def carried_orders(database: Database, carrier: str, orders: Sequence[tuple[str, str]]) -> set[int]:

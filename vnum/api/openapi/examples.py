@@ -39,6 +39,7 @@ _BY_NAME: Final[dict[str, object]] = {
     "display_number": "18400913965",
     "effective_from": "2026-12-01T00:00:00+08:00",
     "ends_at": "2026-11-01T00:00:00Z",
+    "event_id": "e-1",
     "expires_at": "2026-11-04T04:00:00Z",
     "digits": 4,
     "ext_digits": 4,

@@ -8,9 +8,10 @@
 -- or null, $3 merchants, $4 orders, $5 keyed hashes of recipients.
 SELECT i.n, c.server_now, c.highest, m.state AS merchant_state, m.spend_cap, m.spend_alert,
        o.binding_id, o.host, o.extension, o.mode, o.bound_at, o.ended_at, o.released, o.recipient_hash,
-       o.order_status, x.opted_out
+       o.order_status, x.opted_out, o.first_bound_at, c.max_reach_days
 FROM (SELECT coalesce($2, clock_timestamp()) AS server_now,
-             (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest) AS c
+             (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest,
+             (SELECT max_reach_days FROM lifecycle_policy) AS max_reach_days) AS c
 CROSS JOIN unnest($3::text[], $4::text[], $5::bytea[])
            WITH ORDINALITY AS i (merchant_id, order_id, recipient_hash, n)
 LEFT JOIN LATERAL (
@@ -55,16 +56,18 @@ WITH item AS MATERIALIZED (
     ON CONFLICT (cell, host, extension) DO UPDATE
     SET binding_id = excluded.binding_id, ended_at = excluded.ended_at, held_until = excluded.held_until,
         holder_order = excluded.holder_order, holder_recipient = excluded.holder_recipient,
-        former_order = s.holder_order, former_recipient = s.holder_recipient
+        former_order = s.holder_order, former_recipient = s.holder_recipient,
+        holder_others = NULL, former_others = s.holder_others
     WHERE s.held_until <= $2
       AND s.holder_order IS DISTINCT FROM excluded.holder_order
       AND s.holder_recipient IS DISTINCT FROM excluded.holder_recipient
+      AND (excluded.holder_recipient = ANY (s.holder_others)) IS NOT TRUE
     RETURNING s.binding_id
 ), won AS (
     INSERT INTO orders AS o (cell, merchant_id, order_id, binding_id, host, extension, mode, order_status,
-                             recipient_hash, bound_at, ended_at)
+                             recipient_hash, bound_at, ended_at, first_bound_at)
     SELECT $1, merchant_id, order_id, binding_id, host, extension, mode, order_status,
-           recipient_hash, $2, expires_at
+           recipient_hash, $2, expires_at, $2
     FROM item WHERE (binding_id IN (SELECT slot.binding_id FROM slot)) IS TRUE ORDER BY merchant_id, order_id
     ON CONFLICT (cell, merchant_id, order_id) DO UPDATE
     SET binding_id = excluded.binding_id, host = excluded.host, extension = excluded.extension,
@@ -101,7 +104,8 @@ WITH orphan AS (
     DELETE FROM orphans WHERE cell = $1 RETURNING binding_id, host, extension
 )
 UPDATE slots s
-SET ended_at = $2, held_until = $2, holder_order = s.former_order, holder_recipient = s.former_recipient
+SET ended_at = $2, held_until = $2, holder_order = s.former_order, holder_recipient = s.former_recipient,
+    holder_others = s.former_others
 FROM orphan o
 WHERE s.cell = $1 AND s.host = o.host AND s.extension = o.extension AND s.binding_id = o.binding_id
 RETURNING s.host, s.extension;
@@ -138,21 +142,23 @@ WHERE o.cell = $1 AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id
   AND array_position($5::text[], o.order_status) < array_position($5::text[], i.order_status);
 
 -- name: file_waybills
--- $1 cells, $2 carriers, $3 waybill numbers, $4 merchants, $5 orders.
-INSERT INTO waybills AS w (cell, carrier, waybill_no, merchant_id, order_id)
-SELECT * FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[], $5::text[])
+-- Parcels of orders; one that is known stays as it is. $1 cells, $2 carriers, $3 waybill numbers, $4 merchants, $5 orders,
+-- $6 now.
+INSERT INTO waybills (cell, carrier, waybill_no, merchant_id, order_id, filed_at)
+SELECT i.cell, i.carrier, i.waybill_no, i.merchant_id, i.order_id, $6
+FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[], $5::text[])
     AS i (cell, carrier, waybill_no, merchant_id, order_id)
-ORDER BY 1, 2, 3
-ON CONFLICT (cell, carrier, waybill_no) DO UPDATE
-SET merchant_id = excluded.merchant_id, order_id = excluded.order_id
-WHERE (w.merchant_id, w.order_id) IS DISTINCT FROM (excluded.merchant_id, excluded.order_id);
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (cell, carrier, waybill_no, merchant_id, order_id) DO NOTHING;
 
 -- name: binding
 -- One binding and the clock. $1 cell, $2 binding id, $3 simulated now or null.
 SELECT coalesce($3, clock_timestamp()) AS server_now,
        (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest,
        b.binding_id, b.merchant_id, b.order_id, b.host, b.extension, b.mode, b.bound_at, b.expires_at,
-       b.ended_at, b.release_reason
+       b.ended_at, b.release_reason, (SELECT max_reach_days FROM lifecycle_policy) AS max_reach_days,
+       (SELECT o.first_bound_at FROM orders o
+        WHERE o.cell = $1 AND o.merchant_id = b.merchant_id AND o.order_id = b.order_id) AS first_bound_at
 FROM (SELECT) AS always
 LEFT JOIN bindings b ON b.cell = $1 AND b.binding_id = $2;
 
@@ -227,12 +233,13 @@ LEFT JOIN LATERAL (
 ) AS o ON true;
 
 -- name: waybills
--- $1 cells, $2 carriers, $3 waybill numbers.
-SELECT i.n, w.merchant_id, w.order_id
+-- The orders that each parcel carries, the newest first, 50 at most. $1 cells, $2 carriers, $3 waybill numbers.
+SELECT i.n, w.merchant_id, w.order_id, w.filed_at, w.state, w.since
 FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS i (cell, carrier, waybill_no, n)
 CROSS JOIN LATERAL (
     SELECT * FROM waybills w
-    WHERE w.cell = i.cell AND w.carrier = i.carrier AND w.waybill_no = i.waybill_no LIMIT 1
+    WHERE w.cell = i.cell AND w.carrier = i.carrier AND w.waybill_no = i.waybill_no
+    ORDER BY w.filed_at DESC, w.filing DESC LIMIT 50
 ) AS w;
 
 -- name: carried_orders
@@ -241,6 +248,15 @@ SELECT i.n
 FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS i (merchant_id, order_id, n)
 WHERE EXISTS (SELECT FROM waybills w
               WHERE w.carrier = $1 AND w.merchant_id = i.merchant_id AND w.order_id = i.order_id);
+
+-- name: alike
+-- Which of these orders have the recipient of the first; unknown ones count as his. $1 cells, $2 merchants, $3 orders.
+WITH asked AS (
+    SELECT i.n, o.recipient_hash
+    FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY AS i (cell, merchant_id, order_id, n)
+    LEFT JOIN orders o ON o.cell = i.cell AND o.merchant_id = i.merchant_id AND o.order_id = i.order_id
+)
+SELECT n FROM asked WHERE (recipient_hash = (SELECT f.recipient_hash FROM asked f WHERE f.n = 1)) IS NOT FALSE;
 
 -- name: last_recipient
 -- What a re-issue repeats. $1 cell, $2 binding id.

@@ -39,7 +39,8 @@ WHERE cell = $1 AND host = $2 AND ended_at > coalesce($3, clock_timestamp()) AND
 -- the orders $4 or recipients $5 held last. $1 cell, $2 host.
 SELECT extension, held_until FROM slots
 WHERE cell = $1 AND host = $2
-  AND (held_until > $3 OR holder_order = ANY ($4::bigint[]) OR holder_recipient = ANY ($5::bigint[]));
+  AND (held_until > $3 OR holder_order = ANY ($4::bigint[]) OR holder_recipient = ANY ($5::bigint[])
+       OR holder_others && $5::bigint[]);
 
 -- name: occupancy
 -- Per host: live bindings, slots in quarantine, and bindings made in the week before. $1 simulated now or null.
