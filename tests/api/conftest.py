@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -144,36 +145,37 @@ def record(call_id: str, extension: str, **more: Any) -> dict[str, Any]:
 OpenWorld = Callable[..., Any]
 
 
+@asynccontextmanager
+async def opened_world(endpoints: Servers, folder: Path, **parts: Any) -> AsyncIterator[World]:
+    """A world with an empty schema, at START; options are those of Parts."""
+    schema = f"api_{next(_numbers)}_{folder.name.replace('-', '_').lower()[-20:]}"
+    await migrate(endpoints.postgres_admin_dsn, schema)
+    clock = ManualClock(START)
+    settings = {
+        "postgres_dsn": endpoints.postgres_dsn,
+        "redis_url": endpoints.redis_url,
+        "key_file": folder / "master.key",
+        "schema": schema,
+        "postgres_connections": 4,
+    }
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(drop, endpoints.postgres_admin_dsn, schema)
+        owner = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings={"search_path": schema})
+        stack.push_async_callback(owner.close)
+        engine = await stack.enter_async_context(open_engine(Parts(**(settings | parts)), clock=clock))
+        stack.push_async_callback(engine.pool.drop)
+        serving = await stack.enter_async_context(serve(engine))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        world = World(engine, clock, session, serving.url, owner)
+        for role in Role:
+            world.keys[role.value] = await world.key_of(role)
+        yield world
+
+
 @pytest.fixture
 def open_world(endpoints: Servers, tmp_path: Path) -> OpenWorld:
     """`async with open_world(...)`: options are those of Parts."""
-
-    @asynccontextmanager
-    async def opened(**parts: Any) -> AsyncIterator[World]:
-        schema = f"api_{next(_numbers)}_{tmp_path.name.replace('-', '_').lower()[-20:]}"
-        await migrate(endpoints.postgres_admin_dsn, schema)
-        clock = ManualClock(START)
-        settings = {
-            "postgres_dsn": endpoints.postgres_dsn,
-            "redis_url": endpoints.redis_url,
-            "key_file": tmp_path / "master.key",
-            "schema": schema,
-            "postgres_connections": 4,
-        }
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(drop, endpoints.postgres_admin_dsn, schema)
-            owner = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings={"search_path": schema})
-            stack.push_async_callback(owner.close)
-            engine = await stack.enter_async_context(open_engine(Parts(**(settings | parts)), clock=clock))
-            stack.push_async_callback(engine.pool.drop)
-            serving = await stack.enter_async_context(serve(engine))
-            session = await stack.enter_async_context(aiohttp.ClientSession())
-            world = World(engine, clock, session, serving.url, owner)
-            for role in Role:
-                world.keys[role.value] = await world.key_of(role)
-            yield world
-
-    return opened
+    return partial(opened_world, endpoints, tmp_path)
 
 
 @pytest.fixture

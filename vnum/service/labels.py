@@ -145,7 +145,7 @@ class Labels:
             if item.merchant_id is None or item.order_id is None:
                 orders = by_parcel.get(n, [])
                 seen = [order for order in orders if reader.merchants is None or order[0] in reader.merchants]
-                found.append(seen or (_NO_BINDING if orders else _NO_PARCEL))
+                found.append(seen or _NO_PARCEL)  # a stranger's is answered as one that is not there
             else:
                 order = (item.merchant_id, item.order_id)
                 found.append([order] if _sees(reader, order, carried) else _NO_BINDING)
@@ -243,7 +243,6 @@ class Labels:
 
 _NO_BINDING = Refusal(code=Code.BINDING_NOT_FOUND, detail="no number was ever bound for this order")
 _NO_PARCEL = Refusal(code=Code.BINDING_NOT_FOUND, detail="no order is known for this waybill")
-
 
 _NOT_SHIPPED = Refusal(code=Code.ORDER_NOT_SHIPPED, detail="the number is readable once the order is shipped")
 

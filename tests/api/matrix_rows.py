@@ -1,0 +1,177 @@
+"""How each endpoint names its merchant: a row an endpoint, or several where there are several ways.
+
+A new endpoint needs a row here, a line or two. In path, query and body stand the names of `matrix_world.things`, in
+braces: {merchant}, {order}, {binding}, ... Parts of the path are filled in by PATH without being said again.
+
+    "GET /v1/things/{thing_id}": Row(),                                 # by a part of the path (its name into PATH)
+    "GET /v1/things": (Row(whole=True), Row("?merchant_id={merchant}")),  # all that the key may see; by the query
+    "POST /v1/things": Row(body={"merchant_id": "{merchant}"}, also={"thing_exists"}),
+    "POST /v1/things/close": Row(untied=True, body={}),                 # no tied key may, whatever is named
+    "GET /v1/hosts": Row(whole=True, nobodys=True),                     # nothing of a merchant's
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+OCTOBER = "from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z"
+AUTUMN = "from=2026-10-01T00:00:00Z&to=2026-12-01T00:00:00Z"
+
+PATH = {
+    "merchant_id": "{merchant}",
+    "order_id": "{order}",
+    "binding_id": "{binding}",
+    "call_id": "{call}",
+    "invoice_id": "{invoice}",
+    "note_number": "{note}",
+    "dispute_id": "{dispute}",
+    "review_id": "{review}",
+    "host": "{host}",
+}
+"""What the parts of paths name, by their names."""
+
+
+class Row(NamedTuple):
+    """One way to name a merchant.
+
+    `whole` = it names none: one request, answered with all that the key may see. `untied` = no tied key may (403).
+    `nobodys` = nothing of a merchant's is told. `also` = codes by which an answer shows that what was named is seen,
+    besides 2xx. `makes` = would make what is absent, so that is left out. `each` = what is refused stands in
+    results[0]. `named` = other names for parts of the path than in PATH. `rest` = what is left behind a page, maybe
+    nothing. `slow` = asked by tied keys only, with both guards. `file` = sent as the body, a CSV.
+    """
+
+    query: str = ""
+    body: Any = None
+    whole: bool = False
+    untied: bool = False
+    nobodys: bool = False
+    also: frozenset[str] | set[str] = frozenset()
+    makes: bool = False
+    each: bool = False
+    named: Mapping[str, str] = MappingProxyType({})
+    rest: bool = False
+    slow: bool = False
+    file: bytes | None = None
+
+
+BIND = {
+    "merchant_id": "{merchant}",
+    "order_id": "{order}",
+    "recipient_phone": "{phone}",
+    "order_status": "shipped",
+}
+RECORD = {
+    "call_id": "{call}",
+    "host": "{host}",
+    "extension": "{extension}",
+    "caller": "13712345678",
+    "call_time": "2026-11-05T04:01:00Z",
+    "release_time": "2026-11-05T04:02:00Z",
+}
+TARIFF = {
+    "tariff_id": "t{n}",
+    "effective_from": "2027-01-01T00:00:00+08:00",
+    "rental": {"model": "started_day", "rate": "0.1"},
+    "calls": {"minute": "0.1"},
+}
+
+ROWS: dict[str, Row | tuple[Row, ...]] = {
+    "POST /v1/bindings": Row(body=BIND),
+    "POST /v1/bindings/batch": Row(body={"items": [BIND]}, each=True),
+    "GET /v1/bindings": Row("?merchant_id={merchant}&order_id={order}"),
+    "GET /v1/bindings/{binding_id}": Row(),
+    "POST /v1/bindings/{binding_id}/extend": Row(body={"days": 7}, also={"extend_limit"}),
+    "POST /v1/bindings/{binding_id}/release": Row(body={"reason": "x"}, named={"binding_id": "{spare}"}),
+    "POST /v1/labels/current": (
+        Row(body={"items": [{"merchant_id": "{merchant}", "order_id": "{order}"}]}, each=True),
+        Row(body={"items": [{"carrier": "{carrier}", "waybill_no": "{waybill}"}]}, each=True),
+        Row(body={"items": [{"merchant_id": "{merchant}", "order_id": "{lapsed}"}], "reissue": True}, each=True),
+    ),
+    "POST /v1/calls/route": Row(
+        body={"call_id": "x{n}", "caller": "13712345678", "host": "{host}", "digits": "{extension}"}, nobodys=True
+    ),
+    "POST /v1/calls/records": Row(body={"items": [RECORD]}, nobodys=True),
+    "GET /v1/calls": (
+        Row(f"?merchant_id={{merchant}}&{OCTOBER}"),
+        Row("?merchant_id={merchant}&order_id={order}&" + AUTUMN),
+    ),
+    "GET /v1/calls/reviews": Row(whole=True, untied=True),
+    "POST /v1/calls/reviews/{review_id}": Row(
+        untied=True, body={"decision": "discard", "reason": "x"}, also={"review_decided"}
+    ),
+    "POST /v1/calls/{call_id}/disputes": Row(body={"reason": "x"}, also={"dispute_open"}),
+    "GET /v1/disputes": (Row(whole=True), Row("?merchant_id={merchant}")),
+    "POST /v1/disputes/{dispute_id}/resolve": Row(
+        untied=True, body={"outcome": "rejected", "reason": "x"}, also={"dispute_resolved"}
+    ),
+    "POST /v1/merchants": Row(body={"merchant_id": "{merchant}", "name": "x"}, also={"merchant_exists"}, makes=True),
+    "GET /v1/merchants": Row(whole=True),
+    "PATCH /v1/merchants/{merchant_id}": Row(body={"state": "active"}),
+    "POST /v1/tariffs": Row(whole=True, untied=True, nobodys=True, body=TARIFF),
+    "GET /v1/tariffs": Row(whole=True, untied=True, nobodys=True),
+    "POST /v1/merchants/{merchant_id}/tariffs": Row(
+        untied=True, body={"tariff_id": "default", "effective_from": "2027-01-01T00:00:00+08:00"}
+    ),
+    "GET /v1/merchants/{merchant_id}/tariffs": Row(),
+    "POST /v1/hosts": Row(whole=True, nobodys=True, body={"host": "{host}"}, also={"host_exists"}),
+    "GET /v1/hosts": Row(whole=True, nobodys=True),
+    "PATCH /v1/hosts/{host}": Row(body={"state": "active"}, nobodys=True),
+    "GET /v1/pool": Row(whole=True, nobodys=True),
+    "POST /v1/invoices/close": Row(untied=True, body={"period": "2026-10", "merchant_id": "{merchant}"}),
+    "GET /v1/invoices": (Row(whole=True), Row("?merchant_id={merchant}"), Row("?after={invoice}")),
+    "GET /v1/invoices/draft": (
+        Row("?period=2026-11", whole=True),
+        Row("?period=2026-11&merchant_id={merchant}"),
+        Row("?period=2026-11&after=a", whole=True, rest=True),
+    ),
+    "GET /v1/invoices/export": (
+        Row("?period=2026-10&format=csv", whole=True),
+        Row("?period=2026-10&format=json", whole=True),
+        Row("?period=2026-10&format=fapiao", whole=True),
+        Row("?period=2026-10&format=xlsx", whole=True, slow=True),
+        Row("?period=2026-10&format=pdf", whole=True, slow=True),
+    ),
+    "GET /v1/invoices/{invoice_id}": Row(),
+    "GET /v1/invoices/{invoice_id}/export": (
+        Row("?format=csv"),
+        Row("?format=json"),
+        Row("?format=fapiao"),
+        Row("?format=xlsx", slow=True),
+        Row("?format=pdf", slow=True),
+    ),
+    "POST /v1/invoices/rerate": Row(
+        untied=True, body={"period": "2026-10", "merchant_id": "{merchant}", "reason": "x", "dry_run": True}
+    ),
+    "POST /v1/invoices/{invoice_id}/notes": Row(
+        untied=True, body={"reason": "x", "lines": [{"call_id": "{call}"}]}, also={"note_exceeds_invoice"}
+    ),
+    "GET /v1/invoices/{invoice_id}/notes": Row(),
+    "GET /v1/notes": (Row(whole=True), Row("?merchant_id={merchant}"), Row("?after={note}")),
+    "GET /v1/notes/{note_number}": Row(),
+    "GET /v1/notes/{note_number}/export": (Row("?format=json"), Row("?format=pdf", slow=True)),
+    "POST /v1/reconciliations": Row(
+        "?period=2026-10&format=plain", whole=True, untied=True, file=b"call_id\n", also={"unusable_file"}
+    ),
+    "GET /v1/bills/daily": (
+        Row("?biz_date=2026-10-05", whole=True),
+        Row("?biz_date=2026-10-05&merchant_id={merchant}"),
+        Row("?biz_date=2026-10-05&page_no=2&page_size=1", whole=True, rest=True),
+    ),
+    "GET /v1/usage/daily": Row("?merchant_id={merchant}&from=2026-10-05&to=2026-10-07"),
+    "GET /v1/merchants/{merchant_id}/spend": Row(),
+    "GET /v1/audit": Row(f"?{AUTUMN}", whole=True),
+    "GET /healthz": Row(whole=True, nobodys=True),
+    "GET /readyz": Row(whole=True, nobodys=True),
+    "GET /metrics": Row(whole=True, nobodys=True),
+}
+
+
+def rows_of(endpoint: str) -> tuple[Row, ...]:
+    """Those of `METHOD /path`; an endpoint without one fails the matrix with this message."""
+    assert endpoint in ROWS, (
+        f"{endpoint} has no row: say in ROWS of tests/api/matrix_rows.py how it names its merchant, "
+        "or Row(whole=True), Row(untied=True), Row(nobodys=True) if it does not"
+    )
+    rows = ROWS[endpoint]
+    return (rows,) if isinstance(rows, Row) else rows

@@ -1,0 +1,136 @@
+"""A world where two merchants both have everything: bindings, waybills, calls, reviews, invoices, notes, disputes."""
+
+from typing import Any
+
+from .conftest import HOST, World, record
+
+OWN, FOREIGN, ABSENT = "own", "foreign", "absent"
+MERCHANTS = {OWN: "alpha", FOREIGN: "beta", ABSENT: "nowhere"}
+CARRIERS = {OWN: "SF", FOREIGN: "YTO", ABSENT: "ZTO"}
+PHONES = {OWN: "13812340001", FOREIGN: "13812340002", ABSENT: "13812340003"}
+
+Things = dict[str, str]
+
+
+async def two_merchants(world: World) -> dict[str, Things]:
+    """What may be named, of each side. Names and amounts of the two have nothing in common; none lies in another."""
+    sides = {
+        side: {
+            "merchant": MERCHANTS[side],
+            "carrier": CARRIERS[side],
+            "phone": PHONES[side],
+            "host": HOST,
+            **{name: f"{MERCHANTS[side]}-{name}" for name in ("order", "lapsed", "ended", "waybill")},
+        }
+        for side in (OWN, FOREIGN, ABSENT)
+    }
+    done(await world.post("/v1/hosts", {"host": HOST, "city": "杭州"}, role="admin"))
+    for n, side in enumerate((OWN, FOREIGN), start=1):
+        await _october(world, sides[side], n)
+    world.advance(hours=1)
+    for n, side in enumerate((OWN, FOREIGN), start=1):
+        await _called(world, sides[side], n)
+    world.advance(days=31)
+    done(await world.post("/v1/invoices/close", {"period": "2026-10"}, role="finance"))
+    for side in (OWN, FOREIGN):
+        await _november(world, sides[side])
+    reviews = done(await world.get("/v1/calls/reviews", role="finance"))["reviews"]
+    for side in (OWN, FOREIGN):
+        (sides[side]["review"],) = [one["review_id"] for one in reviews if one["call_id"] == sides[side]["call"]]
+    sides[ABSENT] |= {
+        "call": "nowhere-call",
+        "binding": _other(sides[FOREIGN]["binding"]),
+        "spare": _other(sides[FOREIGN]["spare"]),
+        "extension": "0000",
+        "invoice": "VN-2026-000009",
+        "note": "VN-NOTE-2026-000009",
+        "dispute": "900000",
+        "review": _other(sides[FOREIGN]["review"]),
+    }
+    return sides
+
+
+async def _october(world: World, things: Things, n: int) -> None:
+    """A price list of his own, and a number."""
+    merchant = things["merchant"]
+    title = {"invoice_title": f"{merchant} Ltd", "tax_no": f"9133{merchant.upper()}"}
+    done(await world.post("/v1/merchants", {"merchant_id": merchant, "name": f"{merchant} shop", **title}))
+    prices = {
+        "tariff_id": f"{merchant}-prices",
+        "effective_from": "2020-01-01T00:00:00+08:00",
+        "rental": {"model": "started_day", "rate": f"0.000{17 * n}"},
+        "calls": {"minute": f"0.0{13 * n}77713"},
+    }
+    done(await world.post("/v1/tariffs", prices, role="finance"))
+    chosen = {"tariff_id": prices["tariff_id"], "effective_from": "2026-10-01T00:00:00+08:00"}
+    done(await world.post(f"/v1/merchants/{merchant}/tariffs", chosen, role="finance"))
+    things["extension"] = (await _bind(world, things, "lapsed"))["extension"]
+
+
+async def _called(world: World, things: Things, n: int) -> None:
+    """A call of so many minutes as no other has, and a record that was not taken."""
+    call, extension = f"{things['merchant']}-call", things["extension"]
+    ended = f"2026-10-05T12:{3 + 4 * n:02}:41+08:00"
+    taken = record(call, extension, answer_time="2026-10-05T12:01:10+08:00", release_time=ended)
+    other = record(call, extension, call_time="2026-10-05T12:01:05+08:00", release_time=ended)
+    for one, status in ((taken, "rated"), (other, "conflict")):
+        reply = await world.post("/v1/calls/records", {"items": [one]}, role="switch")
+        assert done(reply)["results"][0]["status"] == status, reply.body
+    things["call"] = call
+
+
+async def _november(world: World, things: Things) -> None:
+    """A live number, another to release, a note on October, a dispute."""
+    made = await _bind(world, things, "order")
+    spare = await _bind(world, things, "ended")
+    merchant = things["merchant"]
+    listed = done(await world.get(f"/v1/invoices?merchant_id={merchant}", role="finance"))
+    invoice = listed["invoices"][0]["number"]
+    lines = {"reason": f"{merchant} asked", "lines": [{"call_id": things["call"]}]}
+    note = done(await world.post(f"/v1/invoices/{invoice}/notes", lines, role="finance"))
+    filed = {"call_id": f"{merchant}-late", "host": HOST, "extension": made["extension"], "caller": "13712345678"}
+    times = {"call_time": world.clock.instant.isoformat()}
+    world.advance(hours=1)
+    times |= {"release_time": world.clock.instant.isoformat()}
+    done(await world.post("/v1/calls/records", {"items": [filed | times]}, role="switch"))
+    dispute = done(await world.post(f"/v1/calls/{merchant}-late/disputes", {"reason": "x"}, role="finance"))
+    things |= {
+        "binding": made["binding_id"],
+        "extension": made["extension"],
+        "number": made["number"],
+        "spare": spare["binding_id"],
+        "invoice": invoice,
+        "note": note["number"],
+        "total": note["total_exact"].lstrip("-"),
+        "dispute": str(dispute["dispute_id"]),
+    }
+
+
+async def _bind(world: World, things: Things, order: str) -> Any:
+    parcels = [{"carrier": things["carrier"], "waybill_no": things["waybill"] if order == "order" else f"{order}-1"}]
+    request = {
+        "merchant_id": things["merchant"],
+        "order_id": things[order],
+        "recipient_phone": things["phone"],
+        "order_status": "shipped",
+        "recipient_name": "张三",
+        "parcels": parcels,
+    }
+    return done(await world.post("/v1/bindings", request))
+
+
+def done(reply: Any) -> Any:
+    assert reply.status < 300, reply.body
+    return reply.body
+
+
+def tokens(things: Things) -> set[str]:
+    """What gives a side away, wherever it stands."""
+    known = ("merchant", "order", "lapsed", "ended", "waybill", "call", "binding", "spare", "number", "invoice", "note")
+    more = (f"{things['merchant']} shop", f"9133{things['merchant'].upper()}", f"{things['merchant']}-prices")
+    return {things[name] for name in (*known, "review", "total", "phone") if name in things} | set(more)
+
+
+def _other(uuid: str) -> str:
+    """An id of the same shape, month and cell that names nothing."""
+    return uuid[:-1] + ("0" if uuid[-1] != "0" else "1")
