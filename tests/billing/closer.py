@@ -2,9 +2,9 @@
 
     python closer.py POSTGRES_DSN SCHEMA PERIOD AT CHUNK_MERCHANTS STEP NTH MOMENT
 
-Steps are the statements of the close by their names, the beginnings and ends of its transactions, the tables it copies
-to, and "progress". At the nth time of STEP it writes a line and, `before` or `after` it, waits for ever; `during`, it
-goes on. A close that comes to its end writes the list of its steps.
+Steps are the statements of the close by their names, the beginnings and ends of its transactions, and "progress". At
+the nth time of STEP it writes a line and, `before` or `after` it, waits for ever; `during`, it goes on. A close that
+comes to its end writes the list of its steps.
 """
 
 import asyncio
@@ -51,9 +51,6 @@ class GatedConnection(asyncpg.Connection):
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
         return await _gated(query, super().fetchval(query, *args, **options))
-
-    async def copy_records_to_table(self, table_name: str, **options: Any) -> Any:
-        return await _gated(f"copy {table_name}", super().copy_records_to_table(table_name, **options))
 
 
 async def _gated(query: str, statement: Any) -> Any:

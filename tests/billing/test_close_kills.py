@@ -40,7 +40,7 @@ TABLES = (
 WAITING = ("try_lock", "running", "prepared")
 POINTS = 12
 ALWAYS = (("mark", 1, "before"), ("mark", 1, "after"), ("COMMIT", 2, "during"), ("take_serials", 2, "after"),
-          ("copy note_carries", 2, "after"), ("copy closes", 2, "after"),
+          ("insert_carries", 2, "after"), ("insert_closes", 2, "after"),
           ("progress", 1 + CHUNK, "before"))  # fmt: skip
 
 

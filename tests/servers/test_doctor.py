@@ -4,10 +4,12 @@ import os
 import shutil
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.servers.conftest import OWN_SETTINGS
 from vnum.servers import Endpoints, Finding, State, examine, open_servers
+from vnum.store.migrate import drop, migrate
 
 
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
@@ -95,3 +97,26 @@ async def test_what_cannot_be_reached_is_bad(tmp_path: Path) -> None:
     )
     assert bad_names(findings) == ["PostgreSQL", "Redis"]
     assert bad_names(await examine(tmp_path, postgres_admin_dsn="postgresql://vnum@localhost/vnum")) == ["PostgreSQL"]
+
+
+async def test_roles_that_do_not_guard_or_can_not_be_taken_are_told(endpoints: Endpoints, tmp_path: Path) -> None:
+    """As an operator may have made them. Roles are the whole server's: all of it is undone at the end."""
+    await migrate(endpoints.postgres_admin_dsn, "doctor_roles")
+    owner = await asyncpg.connect(endpoints.postgres_admin_dsn)
+    stranger = endpoints.postgres_dsn.replace("//vnum_app@", "//doctor_stranger@")
+    try:
+        await owner.execute("CREATE ROLE doctor_stranger LOGIN; GRANT CONNECT ON DATABASE vnum TO doctor_stranger")
+        assert (
+            bad_names(await examine(tmp_path, postgres_dsn=endpoints.postgres_dsn, redis_url=endpoints.redis_url)) == []
+        )
+        findings = await examine(tmp_path, postgres_dsn=stranger, redis_url=endpoints.redis_url)
+        assert bad_names(findings) == ["PostgreSQL, vnum_app", "PostgreSQL, vnum_tenant"]
+        await owner.execute("GRANT vnum_app TO doctor_stranger; ALTER ROLE vnum_tenant BYPASSRLS")
+        findings = await examine(tmp_path, postgres_dsn=stranger, redis_url=endpoints.redis_url)
+        assert by_name(findings)["PostgreSQL, vnum_tenant"].state is State.WARNING
+        assert bad_names(findings) == []
+    finally:
+        await owner.execute("ALTER ROLE vnum_tenant NOBYPASSRLS")
+        await owner.execute("REVOKE CONNECT ON DATABASE vnum FROM doctor_stranger; DROP ROLE doctor_stranger")
+        await owner.close()
+        await drop(endpoints.postgres_admin_dsn, "doctor_roles")

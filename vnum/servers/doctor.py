@@ -97,7 +97,27 @@ async def _external_postgres(dsn: str, admin_dsn: str | None) -> list[Finding]:
         findings.append(_reached("PostgreSQL, owner", POSTGRES_ADMIN_SETTING, admin, admin_dsn))
     if found.superuser:
         findings.append(_superuser())
+    findings += [_closed(role) for role in found.closed] + [_unbound(role) for role in found.unbound]
     return findings
+
+
+def _closed(role: str) -> Finding:
+    return bad(
+        f"PostgreSQL, {role}",
+        ServerTrouble(
+            "postgres_role",
+            f"the user of {POSTGRES_SETTING} may not become {role}, in which requests are served.",
+            f"As the owner: GRANT {role} TO that user (WITH SET TRUE from PostgreSQL 16 on).",
+        ),
+    )
+
+
+def _unbound(role: str) -> Finding:
+    return warning(
+        f"PostgreSQL, {role}",
+        f"{role} is a superuser or has BYPASSRLS, so row-level security holds nothing back from it.",
+        f"ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS.",
+    )
 
 
 def _superuser() -> Finding:

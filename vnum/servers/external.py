@@ -20,11 +20,17 @@ _HOSTS = re.compile(r"[\w.,:\-\[\]%]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What an external server said about itself. `product` is PostgreSQL, Valkey or Redis."""
+    """What an external server said about itself. `product` is PostgreSQL, Valkey or Redis.
+
+    Of PostgreSQL: `superuser` = the user is one; `closed` = vnum's roles that he may not become; `unbound` = those whom
+    row-level security does not hold.
+    """
 
     product: str
     version: str
     superuser: bool = False
+    closed: tuple[str, ...] = ()
+    unbound: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

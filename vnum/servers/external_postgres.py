@@ -9,8 +9,15 @@ from vnum.servers.folders import POSTGRES_SOCKET
 from vnum.servers.trouble import ServerTrouble
 
 _ASK_FOR_TLS = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # any PostgreSQL answers it with S or N
+_SET_SINCE = 16  # membership and the right to become a role are two things from then on
 _ANY_LINE = b"PING\r\n\r\n"  # others wait for the end of a line, and may never see one in the above
 _EXAMPLE = "postgresql://user:password@host:5432/database"
+
+# vnum's roles, as far as migrations or an operator made them. $1 = what PostgreSQL calls the right to become one.
+_ROLES = """
+SELECT rolname::text, pg_has_role(session_user, oid, $1) AS open, rolsuper OR rolbypassrls AS unbound
+FROM pg_roles WHERE rolname IN ('vnum_app', 'vnum_tenant') ORDER BY rolname
+"""
 
 # What a server's refusal means: our code, why, advice.
 _LOGIN = (
@@ -47,12 +54,12 @@ async def examine_postgres(dsn: str, setting: str) -> Found:
     except Exception as trouble:
         raise await _trouble(trouble, dsn, setting) from None
     try:
-        return _found(connection, setting)
+        return await _found(connection, setting)
     finally:
         await connection.close()
 
 
-def _found(connection: "asyncpg.Connection[asyncpg.Record]", setting: str) -> Found:
+async def _found(connection: "asyncpg.Connection[asyncpg.Record]", setting: str) -> Found:
     version = connection.get_server_version()
     if version.major not in POSTGRES_MAJORS:
         raise ServerTrouble(
@@ -61,7 +68,14 @@ def _found(connection: "asyncpg.Connection[asyncpg.Record]", setting: str) -> Fo
             f"vnum needs PostgreSQL {POSTGRES_MAJORS[0]} to {POSTGRES_MAJORS[-1]}.",
         )
     superuser = connection.get_settings().is_superuser == "on"
-    return Found(product="PostgreSQL", version=f"{version.major}.{version.minor}", superuser=superuser)
+    roles = await connection.fetch(_ROLES, "SET" if version.major >= _SET_SINCE else "MEMBER")
+    return Found(
+        product="PostgreSQL",
+        version=f"{version.major}.{version.minor}",
+        superuser=superuser,
+        closed=tuple(role["rolname"] for role in roles if not role["open"]),
+        unbound=tuple(role["rolname"] for role in roles if role["unbound"]),
+    )
 
 
 async def _trouble(trouble: Exception, dsn: str, setting: str) -> ServerTrouble:
