@@ -27,6 +27,10 @@ PATH = {
     "dispute_id": "{dispute}",
     "review_id": "{review}",
     "host": "{host}",
+    "carrier": "{carrier}",
+    "waybill_no": "{waybill}",
+    "caller_id": "{caller}",
+    "blacklist_id": "{listing}",
 }
 """What the parts of paths name, by their names."""
 
@@ -38,7 +42,8 @@ class Row(NamedTuple):
     `nobodys` = nothing of a merchant's is told. `also` = codes by which an answer shows that what was named is seen,
     besides 2xx. `makes` = would make what is absent, so that is left out. `each` = what is refused stands in
     results[0]. `named` = other names for parts of the path than in PATH. `rest` = what is left behind a page, maybe
-    nothing. `slow` = asked by tied keys only, with both guards. `file` = sent as the body, a CSV.
+    nothing. `slow` = asked by tied keys only, with both guards. `guarded` = no GET, and yet PostgreSQL alone guards it,
+    as it does all reading. `file` = sent as the body, a CSV.
     """
 
     query: str = ""
@@ -52,6 +57,7 @@ class Row(NamedTuple):
     named: Mapping[str, str] = MappingProxyType({})
     rest: bool = False
     slow: bool = False
+    guarded: bool = False
     file: bytes | None = None
 
 
@@ -69,6 +75,11 @@ RECORD = {
     "call_time": "2026-11-05T04:01:00Z",
     "release_time": "2026-11-05T04:02:00Z",
 }
+CALLER = {"phone": "0571-8765{n4}", "class": "merchant_agent", "merchant_id": "{merchant}"}
+LISTING = {"phone": "0571-8765{n4}", "direction": "caller", "merchant_id": "{merchant}"}
+MARK = {"call_id": "{call}", "mark": "satisfied", "at": "2026-10-05T04:05:00Z"}
+ONE_ORDER = [{"merchant_id": "{merchant}", "order_id": "{order}"}]
+NEW_PARCEL = {"parcels": [{"carrier": "{carrier}", "waybill_no": "{waybill}"}]}
 TARIFF = {
     "tariff_id": "t{n}",
     "effective_from": "2027-01-01T00:00:00+08:00",
@@ -83,10 +94,45 @@ ROWS: dict[str, Row | tuple[Row, ...]] = {
     "GET /v1/bindings/{binding_id}": Row(),
     "POST /v1/bindings/{binding_id}/extend": Row(body={"days": 7}, also={"extend_limit"}),
     "POST /v1/bindings/{binding_id}/release": Row(body={"reason": "x"}, named={"binding_id": "{spare}"}),
+    "POST /v1/bindings/{binding_id}/recipient": Row(body={"recipient_phone": "{phone}", "reason": "x"}),
+    "PUT /v1/bindings/{binding_id}/callers": Row(body={"group": None}),
+    "POST /v1/orders/decrypt": Row(body={"scene": "delivery", "items": ONE_ORDER}, each=True, guarded=True),
+    "POST /v1/orders/{merchant_id}/{order_id}/extend": Row(body={"days": 7}, also={"extend_limit"}),
+    "POST /v1/orders/{merchant_id}/{order_id}/reissue": Row(body={}),
+    "POST /v1/orders/{merchant_id}/{order_id}/events": Row(body={"type": "shipped", "event_id": "e{n}"}),
+    "GET /v1/orders/{merchant_id}/{order_id}/parcels": Row(),
+    "POST /v1/orders/{merchant_id}/{order_id}/parcels": Row(body=NEW_PARCEL),
+    "DELETE /v1/orders/{merchant_id}/{order_id}/parcels": Row(body=NEW_PARCEL, named={"order_id": "{ended}"}),
+    "GET /v1/waybills/{carrier}/{waybill_no}": Row(),
+    "GET /v1/platform/policy": Row(whole=True, nobodys=True),
+    "PUT /v1/platform/policy": Row(whole=True, nobodys=True, body={}),
+    "GET /v1/labels/stale": (
+        Row("?days=90", whole=True, rest=True),
+        Row("?days=90&merchant_id={merchant}"),
+        Row("?days=90&carrier={carrier}"),
+    ),
+    "GET /v1/labels/{merchant_id}/{order_id}": Row("?format=json"),
+    "POST /v1/callers": Row(body=CALLER),
+    "GET /v1/callers": (Row(whole=True), Row("?merchant_id={merchant}"), Row("?after={caller}", whole=True, rest=True)),
+    "DELETE /v1/callers/{caller_id}": Row(also={"caller_not_found"}),
+    "POST /v1/blacklist": Row(body=LISTING),
+    "GET /v1/blacklist": (Row(whole=True), Row("?merchant_id={merchant}")),
+    "DELETE /v1/blacklist/{blacklist_id}": Row(also={"blacklist_not_found"}),
+    "GET /v1/merchants/{merchant_id}/call-policy": Row(),
+    "PUT /v1/merchants/{merchant_id}/call-policy": Row(body={}),
+    "PUT /v1/recipients/opt-out": Row(body={"phone": "0571-87651234", "merchant_id": "{merchant}"}),
+    "DELETE /v1/recipients/opt-out": Row(body={"phone": "0571-87651234", "merchant_id": "{merchant}"}),
+    "GET /v1/calls/attempts": Row("?merchant_id={merchant}&" + AUTUMN),
+    "POST /v1/calls/marks": Row(body=MARK, nobodys=True),
+    "GET /v1/calls/marks": Row(f"?merchant_id={{merchant}}&{OCTOBER}"),
     "POST /v1/labels/current": (
-        Row(body={"items": [{"merchant_id": "{merchant}", "order_id": "{order}"}]}, each=True),
-        Row(body={"items": [{"carrier": "{carrier}", "waybill_no": "{waybill}"}]}, each=True),
-        Row(body={"items": [{"merchant_id": "{merchant}", "order_id": "{lapsed}"}], "reissue": True}, each=True),
+        Row(body={"items": ONE_ORDER}, each=True, guarded=True),
+        Row(body={"items": [{"carrier": "{carrier}", "waybill_no": "{waybill}"}]}, each=True, guarded=True),
+        Row(
+            body={"items": [{"merchant_id": "{merchant}", "order_id": "{lapsed}"}], "reissue": True},
+            each=True,
+            guarded=True,
+        ),
     ),
     "POST /v1/calls/route": Row(
         body={"call_id": "x{n}", "caller": "13712345678", "host": "{host}", "digits": "{extension}"}, nobodys=True
@@ -100,7 +146,7 @@ ROWS: dict[str, Row | tuple[Row, ...]] = {
     "POST /v1/calls/reviews/{review_id}": Row(
         untied=True, body={"decision": "discard", "reason": "x"}, also={"review_decided"}
     ),
-    "POST /v1/calls/{call_id}/disputes": Row(body={"reason": "x"}, also={"dispute_open"}),
+    "POST /v1/calls/{call_id}/disputes": Row(body={"reason": "x"}, also={"dispute_open"}, guarded=True),
     "GET /v1/disputes": (Row(whole=True), Row("?merchant_id={merchant}")),
     "POST /v1/disputes/{dispute_id}/resolve": Row(
         untied=True, body={"outcome": "rejected", "reason": "x"}, also={"dispute_resolved"}

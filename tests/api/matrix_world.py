@@ -45,6 +45,8 @@ async def two_merchants(world: World) -> dict[str, Things]:
         "invoice": "VN-2026-000009",
         "note": "VN-NOTE-2026-000009",
         "dispute": "900000",
+        "caller": _other(sides[FOREIGN]["caller"]),
+        "listing": _other(sides[FOREIGN]["listing"]),
         "review": _other(sides[FOREIGN]["review"]),
     }
     return sides
@@ -93,6 +95,10 @@ async def _november(world: World, things: Things) -> None:
     world.advance(hours=1)
     times |= {"release_time": world.clock.instant.isoformat()}
     done(await world.post("/v1/calls/records", {"items": [filed | times]}, role="switch"))
+    agent = {"phone": "0571-87650000", "class": "merchant_agent", "merchant_id": merchant}
+    caller = done(await world.post("/v1/callers", agent))["caller_id"]
+    pest = {"phone": "0571-87650001", "direction": "caller", "merchant_id": merchant}
+    listing = done(await world.post("/v1/blacklist", pest))["blacklist_id"]
     dispute = done(await world.post(f"/v1/calls/{merchant}-late/disputes", {"reason": "x"}, role="finance"))
     things |= {
         "binding": made["binding_id"],
@@ -103,6 +109,8 @@ async def _november(world: World, things: Things) -> None:
         "note": note["number"],
         "total": note["total_exact"].lstrip("-"),
         "dispute": str(dispute["dispute_id"]),
+        "caller": caller,
+        "listing": listing,
     }
 
 
@@ -128,7 +136,9 @@ def tokens(things: Things) -> set[str]:
     """What gives a side away, wherever it stands."""
     known = ("merchant", "order", "lapsed", "ended", "waybill", "call", "binding", "spare", "number", "invoice", "note")
     more = (f"{things['merchant']} shop", f"9133{things['merchant'].upper()}", f"{things['merchant']}-prices")
-    return {things[name] for name in (*known, "review", "total", "phone") if name in things} | set(more)
+    return {things[name] for name in (*known, "review", "caller", "listing", "total", "phone") if name in things} | set(
+        more
+    )
 
 
 def _other(uuid: str) -> str:

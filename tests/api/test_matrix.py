@@ -79,12 +79,13 @@ class Matrix:
                 yield endpoint, row
 
     async def ask(self, endpoint: Endpoint, row: Row, side: str, key: str | None) -> Reply:
-        things = self.sides[side] | {"n": str(next(_numbers))}
+        n = next(_numbers)
+        things = self.sides[side] | {"n": str(n), "n4": f"{n % 10_000:04}"}
         sent: dict[str, Any] = {"role": key}
         if row.file is not None:
             sent |= {"data": row.file, "headers": {"Content-Type": "text/csv"}}
         elif endpoint.method != "GET":
-            sent["data"] = json.dumps(_filled(row.body, things)).encode()
+            sent["data"] = json.dumps(_filled(row.body or {}, things)).encode()
         if endpoint.method == "POST":
             sent["key"] = f"matrix {next(_numbers)}"
         return await self.world.call(endpoint.method, _filled(_template(endpoint, row), things), **sent)
@@ -137,26 +138,14 @@ async def test_every_endpoint_has_a_row(matrix: Matrix) -> None:
         assert rows_of(f"{endpoint.method} {endpoint.path}")
 
 
-@pytest.mark.parametrize("actor", UNTIED, ids=str)
-async def test_a_key_that_is_not_tied(matrix: Matrix, actor: Actor) -> None:
-    key = await matrix.key_of(actor)
-    for endpoint, row in matrix.rows():
-        for side in () if row.slow else _asked(row):
-            reply = await matrix.ask(endpoint, row, side, key)
-            what = (str(actor), endpoint.method, endpoint.path, row, side, reply.status, reply.body)
-            assert reply.status < 500, what
-            if not actor.may(endpoint):
-                assert reply.status == (401 if actor.role is None else 403), what
-            elif side != ABSENT:
-                assert _works(reply, row), what
-
-
 @pytest.mark.parametrize("actor", TIED, ids=str)
 async def test_a_tied_key(matrix: Matrix, actor: Actor, guards: str) -> None:
     key = await matrix.key_of(actor)
     before = {side: await matrix.all_of(side) for side in actor.strange}
     for endpoint, row in matrix.rows():
-        if row.slow and guards != "both guards":
+        if guards != "both guards" and row.slow:
+            continue
+        if guards == "PostgreSQL alone" and not (endpoint.method == "GET" or row.guarded):
             continue
         replies = {side: await matrix.ask(endpoint, row, side, key) for side in _asked(row)}
         what = (guards, str(actor), endpoint.method, endpoint.path, row)
@@ -187,6 +176,21 @@ async def test_without_either_guard_it_would_show(matrix: Matrix, monkeypatch: p
             if _told(matrix, actor, endpoint, row, FOREIGN, reply):
                 showing.add(endpoint.path)
     assert {"/v1/calls", "/v1/disputes", "/v1/invoices", "/v1/invoices/{invoice_id}/export", "/v1/notes"} <= showing
+
+
+@pytest.mark.parametrize("actor", UNTIED, ids=str)
+async def test_a_key_that_is_not_tied(matrix: Matrix, actor: Actor) -> None:
+    """Last, since what he may be rid of is gone then."""
+    key = await matrix.key_of(actor)
+    for endpoint, row in matrix.rows():
+        for side in () if row.slow else _asked(row):
+            reply = await matrix.ask(endpoint, row, side, key)
+            what = (str(actor), endpoint.method, endpoint.path, row, side, reply.status, reply.body)
+            assert reply.status < 500, what
+            if not actor.may(endpoint):
+                assert reply.status == (401 if actor.role is None else 403), what
+            elif side != ABSENT:
+                assert _works(reply, row), what
 
 
 def _shows_its_own(matrix: Matrix, actor: Actor, row: Row, side: str, reply: Reply) -> bool:

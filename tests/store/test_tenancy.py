@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,8 @@ from tests.engines import HOST, World, request, tied
 from vnum.model.acting import acting, untied
 from vnum.service.batch import Bound
 from vnum.service.orders import Parcel
+
+ROOT = Path(__file__).resolve().parents[2]
 
 OF_MERCHANTS = """
 SELECT c.oid, c.relname::text AS name, c.relkind::text AS kind, c.relrowsecurity AS secured,
@@ -295,3 +298,10 @@ async def test_the_copy_of_hosts_is_everybodys(two: World) -> None:
     with tied({"m"}):
         await two.engine.registry.refresh(force=True)
         assert await two.engine.registry.get(HOST) is not None
+
+
+def test_the_decision_lists_every_way_out_of_a_tie() -> None:
+    decision = (ROOT / "docs/decisions/0024-two-guards-of-a-tie.md").read_text()
+    out = {file for file in (ROOT / "vnum").rglob("*.py") if "with untied()" in file.read_text()}
+    told = {file.relative_to(ROOT / "vnum").as_posix() for file in out}
+    assert [name for name in sorted(told) if f"`{name}`" not in decision] == []
