@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vnum.model.call_policy import PlatformPolicy, Quiet
 from vnum.settings import SettingsError, read
 
 
@@ -40,6 +41,12 @@ def test_who_issues_is_said_or_not() -> None:
     assert [settings.issuer_name, settings.issuer_tax_no, settings.fapiao_item] == list(said.values())
 
 
+def test_the_policy_of_merchants_who_set_none() -> None:
+    assert read({}).calls == PlatformPolicy()
+    said = read({"VNUM_CALL_POLICY": '{"all_calls_per_day": 9, "quiet": {"from": "22:00", "to": "07:00"}}'}).calls
+    assert (said.all_calls_per_day, said.quiet) == (9, Quiet(since="22:00", until="07:00"))
+
+
 def test_an_empty_variable_is_not_set() -> None:
     assert read({"VNUM_POSTGRES_DSN": "", "VNUM_PORT": ""}).port == 8080
 
@@ -63,6 +70,9 @@ def test_an_unknown_name_is_a_typing_error(name: str) -> None:
         ("VNUM_POSTGRES_CONNECTIONS", "65"),
         ("VNUM_STATEMENT_TIMEOUT_S", "0"),
         ("VNUM_MAX_CALL_SECONDS", "86401"),
+        ("VNUM_CALL_POLICY", "{"),
+        ("VNUM_CALL_POLICY", '{"calls_per_day": 0}'),
+        ("VNUM_CALL_POLICY", '{"surprise": 1}'),
         ("VNUM_ISSUER", "V N"),
         ("VNUM_ISSUER_NAME", " "),
         ("VNUM_ISSUER_NAME", "x" * 101),

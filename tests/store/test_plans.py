@@ -90,6 +90,7 @@ HOT = [
     ("bindings", "waybills"),
     ("bindings", "last_recipient"),
     ("routes", "look_up"),
+    ("routes", "connect"),
     ("routes", "file"),
     ("routes", "attempts"),
     ("marks", "complaints"),

@@ -74,7 +74,7 @@ PHONE = "+8613812345678"
 async def sealed_before(owner: Any) -> None:
     """A live binding of November, sealed as it was when one master key was derived into all there was."""
     before = of_before(parse_key(MASTER, "test"))
-    binding_id = UUID("019a2e00-0000-7000-8000-000000000001")
+    binding_id = UUID("01a1833d-6000-7000-8000-000000000001")
     proof = blake2b(b"vnum", key=derive(parse_key(MASTER, "test"), b"hash"), digest_size=16, person=b"proof").digest()
     await owner.execute("INSERT INTO master_keys VALUES (3, $1)", proof)
     await owner.execute(
@@ -84,6 +84,13 @@ async def sealed_before(owner: Any) -> None:
     await owner.execute(
         """INSERT INTO slots (cell, host, extension, binding_id, ended_at, held_until)
            VALUES (0, '18400913965', '0001', $1, '2026-12-20+00', '2027-03-20+00')""",
+        binding_id,
+    )
+    await owner.execute(
+        """INSERT INTO orders (cell, merchant_id, order_id, binding_id, host, extension, mode, order_status, bound_at,
+                               ended_at)
+           VALUES (0, 'k', 'order', $1, '18400913965', '0001', 'axe', 'shipped', '2026-10-28 16:00+00',
+                   '2026-12-20+00')""",
         binding_id,
     )
     await owner.execute(

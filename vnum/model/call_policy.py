@@ -33,7 +33,7 @@ class Purpose(StrEnum):
     AFTER_SALES = "after_sales"
 
 
-PURPOSES: Final = {
+PURPOSES: Final[dict[str, Purpose]] = {
     OrderStatus.WAYBILL_ISSUED: Purpose.DELIVERY,
     OrderStatus.SHIPPED: Purpose.DELIVERY,
     OrderStatus.SIGNED: Purpose.AFTER_SALES,

@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 from vnum.model.call_policy import PURPOSES, CallerClass, CallPolicy, PlatformPolicy, WhoMayRing
-from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Code
 
 GRACE: Final = timedelta(days=7)
@@ -75,9 +74,7 @@ def _may_not_ring(facts: Facts) -> bool:
 
 
 def _no_purpose(facts: Facts) -> bool:
-    if facts.order_status is None:
-        return True
-    return PURPOSES.get(OrderStatus(facts.order_status)) not in facts.policy.purposes
+    return facts.order_status is None or PURPOSES.get(facts.order_status) not in facts.policy.purposes
 
 
 def _exempt(facts: Facts) -> bool:
@@ -116,7 +113,10 @@ RULES: Final = (*BEFORE_ALL, *LIFE, *PERSONS)
 
 def refusal(facts: Facts) -> Code | None:
     """Why the call does not go through; None = it does, as far as its recipient's caps allow."""
-    return next((code for code, says_no in RULES if says_no(facts)), None)
+    for code, says_no in RULES:
+        if says_no(facts):
+            return code
+    return None
 
 
 def tells_expiry(facts: Facts) -> bool:

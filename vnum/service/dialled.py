@@ -48,15 +48,13 @@ class Slots:
 
 def facts_of(record: Record, caller: str, policies: Policies, *, opens: bool) -> Facts:
     """The record as the rules want it. `opens` = the key of the recipient's phone is still there."""
-    caller_class, verified = record["class"], record["verified"] is True
-    if caller_class is None or (caller_class == CallerClass.COURIER and not verified):
-        caller_class = CallerClass.UNKNOWN  # a courier on nobody's word may be anyone
+    verified = record["verified"] is True
     return Facts(
         now=record["now"],
         policy=policies.over(record["policy"]),
         locked=record["locked_out"] is True,
         withheld=caller == ANONYMOUS,
-        caller=CallerClass(caller_class),
+        caller=_class(record["class"], verified=verified),
         registered=verified,
         group=record["caller_group"],
         caller_listed=record["caller_listed"] is True,
@@ -72,3 +70,10 @@ def facts_of(record: Record, caller: str, policies: Policies, *, opens: bool) ->
         callee_listed=record["callee_listed"] is True,
         reached=record["reached"] is True,
     )
+
+
+def _class(registered: str | None, *, verified: bool) -> CallerClass:
+    """A courier on nobody's word may be anyone."""
+    if registered is None or (registered == CallerClass.COURIER and not verified):
+        return CallerClass.UNKNOWN
+    return CallerClass(registered)

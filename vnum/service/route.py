@@ -23,11 +23,11 @@ from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock
 from vnum.service.dialled import Slots, facts_of
-from vnum.service.filing import Decided, Filing
+from vnum.service.filing import Decided, Filing, Through
 from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.store.database import Database
-from vnum.store.routes import Filed, Refusal
+from vnum.store.routes import Connected, Filed, Refusal
 from vnum.vault import Vault
 
 CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
@@ -141,10 +141,22 @@ class Routes:
             await self._vault.know(key_id)
         facts = facts_of(record, caller, self._policies, opens=key_id is not None and self._vault.opens(key_id))
         code = refusal(facts)
-        if not self._policy.guards and code is not None:
+        most = caps(facts, self._policy.calls) if code is None else None
+        if code is None and most is None:
+            row = Connected(
+                cell_of(self._cells, request.call_id),
+                request.call_id,
+                record["binding_id"],
+                caller_hash,
+                acting().by,
+                facts.now,
+            )
+            await self._filing.connect(Through(host.cell, row))
+            return self._connect(host, record, facts)
+        if code is not None and not self._policy.guards:
             return _reject(Cause.UNALLOCATED, code)
-        row = self._row(request.call_id, host, caller_hash, digits, record, facts, code)
-        refused = await self._filing.file(Decided(host.cell, row))
+        filed = self._filed(request.call_id, host, caller_hash, digits, record, facts, code, most)
+        refused = await self._filing.file(Decided(host.cell, filed))
         if refused is None:
             return self._connect(host, record, facts)
         if code is Code.BINDING_EXPIRED and tells_expiry(facts):
@@ -171,7 +183,7 @@ class Routes:
             return Decision(action=Action.COLLECT, prompt=Prompt.WRONG_EXTENSION, digits=host.ext_digits, code=code)
         return _reject(Cause.UNALLOCATED, Code.TOO_MANY_TRIES if code is Code.NO_BINDING else code)
 
-    def _row(
+    def _filed(
         self,
         call_id: str,
         host: Host,
@@ -180,19 +192,18 @@ class Routes:
         record: Record,
         facts: Facts,
         code: Code | None,
+        most: list[int] | None,
     ) -> Filed:
-        """What is filed of the call. Callers who withhold their number are many people with one name: they may try more
-        together, and are locked out for a short time only."""
+        """What is filed of a call that is refused, or that a cap may refuse. Callers who withhold their number are many
+        people with one name: they may try more together, and are locked out for a short time only."""
         policy, now = self._policy, facts.now
-        most = caps(facts, policy.calls) if code is None else None
-        may_be_refused = code is not None or most is not None
         recipient: bytes | None = record["recipient_hash"]
         return Filed(
             cell_of(self._cells, call_id),
             call_id,
             host.host,
             caller_hash,
-            self._vault.fingerprint(digits).hex() if may_be_refused else "",  # people key in phones by mistake
+            self._vault.fingerprint(digits).hex(),  # people key in phones by mistake
             acting().by,
             now,
             code or "",
@@ -200,15 +211,15 @@ class Routes:
             record["binding_id"],
             record["merchant_id"] or "",
             record["order_id"] or "",
-            new_id(host.cell, now, urandom(RANDOM_BYTES)) if may_be_refused else None,
+            new_id(host.cell, now, urandom(RANDOM_BYTES)),
             counts(facts) and not (code is Code.BINDING_EXPIRED and tells_expiry(facts)),
             now - policy.window,
             policy.withheld_in_window if facts.withheld else policy.wrong_in_window,
             now + (policy.withheld_lock if facts.withheld else policy.lock),
-            0 if most is None or recipient is None else cell_of_hash(self._cells, recipient),
+            0 if recipient is None else cell_of_hash(self._cells, recipient),
             recipient,
-            now - _HOUR if most else None,
-            now - _DAY if most else None,
+            now - _HOUR,
+            now - _DAY,
             most,
         )
 

@@ -15,8 +15,19 @@ from vnum.store.queries import queries
 SQL = queries("routes")
 
 
+class Connected(msgspec.Struct, frozen=True, gc=False):
+    """A call that goes through, and that no cap is to judge; fields in the order of the statement's arrays, less at."""
+
+    call_cell: int
+    call_id: str
+    binding_id: UUID
+    caller_hash: bytes
+    actor: str
+    at: datetime
+
+
 class Filed(msgspec.Struct, frozen=True, gc=False):
-    """One decided call; fields in the order of the type route_filed, less n. code "" = connect."""
+    """Any other decided call; fields in the order of the type route_filed, less n. code "" = connect."""
 
     call_cell: int
     call_id: str
@@ -30,15 +41,15 @@ class Filed(msgspec.Struct, frozen=True, gc=False):
     binding_id: UUID | None
     merchant_id: str
     order_id: str
-    attempt_id: UUID | None
+    attempt_id: UUID
     counts: bool
-    since: datetime | None
+    since: datetime
     most: int
-    lock_until: datetime | None
+    lock_until: datetime
     recipient_cell: int
     recipient_hash: bytes | None
-    hour_ago: datetime | None
-    day_ago: datetime | None
+    hour_ago: datetime
+    day_ago: datetime
     caps: list[int] | None
 
 
@@ -57,6 +68,16 @@ async def look_up(
     """One record a (host, extension, caller hash, simulated now), in order."""
     records = await database.fetch(SQL["look_up"], cell, *zip(*asked, strict=True))
     return sorted(records, key=lambda record: record["n"])
+
+
+async def connect(database: Database, cell: int, rows: Sequence[Connected]) -> None:
+    """Files them in one commit. Of rows none may share a call."""
+    *columns, instants = zip(*map(astuple, rows), strict=True)
+    at = max(instants)
+    entry = entry_id(cell, at)
+    async for attempt in trying_again():
+        with attempt:
+            await database.execute(SQL["connect"], cell, *columns, entry, at)
 
 
 async def file(database: Database, cell: int, rows: Sequence[Filed]) -> dict[int, Refusal]:

@@ -1,5 +1,5 @@
 -- Where a call goes: two statements, whatever the answer is. The first reads all that is decided by, the second files
--- what was decided; nothing between them depends on which extensions live (docs/decisions/0028). Rows are looked up by
+-- what was decided, by the same statement for every no; nothing between them depends on which extensions live (docs/decisions/0028). Rows are looked up by
 -- LATERAL (... LIMIT 1), as in bindings.sql.
 
 -- name: look_up
@@ -57,8 +57,28 @@ LEFT JOIN LATERAL (
     WHERE b.ended_at <= t.now AND r.cell = $1 AND r.binding_id = b.binding_id AND r.caller_hash = i.caller_hash LIMIT 1
 ) AS r ON true;
 
+-- name: connect
+-- Calls that go through, and that no cap is to judge: each one's binding for its record, who was told the number (in the
+-- audit), and who reached the recipient. $1 the hosts' cell; of calls, each once: $2 cells, $3 ids, $4 bindings, $5 caller
+-- hashes, $6 who is told; $7 the audit entry's id and $8 its instant.
+WITH item AS MATERIALIZED (
+    SELECT * FROM unnest($2::smallint[], $3::text[], $4::uuid[], $5::bytea[], $6::text[])
+                  AS i (call_cell, call_id, binding_id, caller_hash, actor)
+), audit AS (
+    INSERT INTO audit_entries (cell, entry_id, at, did, actors, subjects)
+    SELECT $1, $7, $8, 'number.read', array_agg(actor), array_agg(binding_id::text) FROM item
+), met AS (
+    INSERT INTO reached (cell, binding_id, caller_hash)
+    SELECT $1, binding_id, caller_hash FROM item ORDER BY binding_id, caller_hash
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO call_keys AS k (cell, call_id, binding_id, caller_hash)
+SELECT call_cell, call_id, binding_id, caller_hash FROM item ORDER BY call_cell, call_id
+ON CONFLICT (cell, call_id) DO UPDATE SET binding_id = excluded.binding_id, caller_hash = excluded.caller_hash
+WHERE k.content IS NULL;
+
 -- name: file
--- What was decided: a connected call's binding for its record, who was told the number (in the audit), and who reached
+-- What was decided of all others: a connected call's binding for its record, who was told the number (in the audit), and who reached
 -- the recipient; a refused one as a try (once per call and digits), for the merchant's log, and towards a lock.
 -- A call under a cap is counted first, in the recipient's one row: calls of the same moment wait for one another there,
 -- and what does not come back is refused. Each refusal comes back with the tries of its call and whether it locked.
