@@ -25,6 +25,12 @@ class Line:
         return [item * 10 for item in items]
 
 
+async def turns() -> None:
+    """Of the loop, as many as a batch needs to begin."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.fixture
 def line() -> Line:
     return Line()
@@ -39,7 +45,7 @@ async def test_everybody_gets_the_result_of_his_own_item(line: Line) -> None:
 async def test_an_idle_line_starts_at_once_and_what_comes_meanwhile_goes_together(line: Line) -> None:
     group: Group[int, int] = Group(line.run, lanes=1, max_batch=4)
     futures = [group.submit(0)]
-    await asyncio.sleep(0)
+    await turns()
     futures += [group.submit(n) for n in range(1, 7)]
     line.gate.set()
     await asyncio.gather(*futures)
@@ -49,8 +55,7 @@ async def test_an_idle_line_starts_at_once_and_what_comes_meanwhile_goes_togethe
 async def test_there_are_no_more_batches_at_once_than_lanes(line: Line) -> None:
     group: Group[int, int] = Group(line.run, lanes=3, max_batch=1)
     futures = [group.submit(n) for n in range(10)]
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await turns()
     assert line.batches == [[0], [1], [2]]
     line.gate.set()
     await asyncio.gather(*futures)
@@ -68,7 +73,7 @@ async def test_trouble_is_told_to_its_batch_and_the_next_one_runs(line: Line) ->
 async def test_the_queue_is_bounded(line: Line) -> None:
     group: Group[int, int] = Group(line.run, lanes=1, max_batch=1, max_waiting=3)
     first = group.submit(0)
-    await asyncio.sleep(0)
+    await turns()
     others = [group.submit(n) for n in range(1, 4)]
     with pytest.raises(Refused) as error:
         group.submit(9)
@@ -88,10 +93,37 @@ async def test_who_goes_away_leaves_the_others_their_answers(line: Line) -> None
 async def test_a_batch_cut_off_is_told_as_unknown(line: Line) -> None:
     group: Group[int, int] = Group(line.run, lanes=1)
     future = group.submit(1)
-    await asyncio.sleep(0)
+    await turns()
     for task in list(group._busy):
         task.cancel()
     with pytest.raises(Interrupted):
         await future
     line.gate.set()
     assert await group.submit(2) == 20, "the line works on"
+
+
+async def test_while_others_run_a_batch_waits_for_company_and_no_longer_than_its_patience(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=4, company=3)
+    futures = [group.submit(0)]
+    await turns()
+    futures += [group.submit(n) for n in (1, 2)]
+    await turns()
+    assert line.batches == [[0]], "two are no company"
+    futures.append(group.submit(3))
+    await turns()
+    assert line.batches == [[0], [1, 2, 3]]
+    futures.append(group.submit(4))
+    line.gate.set()
+    await asyncio.gather(*futures)
+    assert line.batches[2] == [4], "one alone in the end"
+
+
+async def test_whose_request_is_read_in_the_same_turn_comes_along(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=2, company=9)
+    line.gate.set()
+
+    async def caller(n: int) -> int:
+        return await group.submit(n)
+
+    assert await asyncio.gather(*(caller(n) for n in range(5))) == [0, 10, 20, 30, 40]
+    assert line.batches == [[0, 1, 2, 3, 4]]
