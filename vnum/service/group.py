@@ -41,6 +41,7 @@ class Group(Generic[T, R]):
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._busy: set[asyncio.Task[None]] = set()
+        self._running = 0
         self._ended_at = float("-inf")
         self._patience: asyncio.TimerHandle | None = None
 
@@ -56,9 +57,9 @@ class Group(Generic[T, R]):
 
     def _consider(self, loop: asyncio.AbstractEventLoop) -> None:
         """Starts a batch on a free lane, now or a little later."""
-        if not self._waiting or len(self._busy) == self._lanes:
+        if not self._waiting or self._running == self._lanes:
             return
-        if len(self._waiting) >= self._company or not (self._busy or loop.time() < self._ended_at + PATIENCE_S):
+        if len(self._waiting) >= self._company or not (self._running or loop.time() < self._ended_at + PATIENCE_S):
             self._start()
         elif self._patience is None:
             self._patience = loop.call_later(PATIENCE_S, self._start)
@@ -67,19 +68,23 @@ class Group(Generic[T, R]):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        if self._waiting and len(self._busy) < self._lanes:
-            task = asyncio.create_task(self._batch(), context=apart())
+        if self._waiting and self._running < self._lanes:
+            self._running += 1
+            task = asyncio.create_task(self._lane(), context=apart())
             self._busy.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._busy.discard)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._busy.discard(task)
-        self._ended_at = task.get_loop().time()
-        if not task.cancelled():
-            self._consider(task.get_loop())
+    async def _lane(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.sleep(0)  # those whose requests were read in the same turn of the loop come along
+            await self._batch()
+        finally:
+            self._running -= 1
+            self._ended_at = loop.time()
+        self._consider(loop)
 
     async def _batch(self) -> None:
-        await asyncio.sleep(0)  # those whose requests were read in the same turn of the loop come along
         size = min(self._max_batch, len(self._waiting))
         batch = [self._waiting.popleft() for _ in range(size)]
         if not batch:
