@@ -26,8 +26,8 @@ class Line:
 
 
 async def turns() -> None:
-    """Of the loop, as many as a batch needs to begin."""
-    for _ in range(5):
+    """Of the loop, as many as a few batches need to begin."""
+    for _ in range(12):
         await asyncio.sleep(0)
 
 
@@ -102,20 +102,32 @@ async def test_a_batch_cut_off_is_told_as_unknown(line: Line) -> None:
     assert await group.submit(2) == 20, "the line works on"
 
 
-async def test_while_others_run_a_batch_waits_for_company_and_no_longer_than_its_patience(line: Line) -> None:
-    group: Group[int, int] = Group(line.run, lanes=4, company=3)
+async def test_a_crowd_shares_its_batches_and_whoever_is_left_waits_no_longer_than_its_patience(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=2, company=9)
     futures = [group.submit(0)]
     await turns()
-    futures += [group.submit(n) for n in (1, 2)]
+    assert line.batches == [[0]], "alone: at once"
+    futures += [group.submit(n) for n in range(1, 6)]  # six inside: a lane's share is three
     await turns()
-    assert line.batches == [[0]], "two are no company"
-    futures.append(group.submit(3))
-    await turns()
-    assert line.batches == [[0], [1, 2, 3]]
-    futures.append(group.submit(4))
+    assert line.batches == [[0], [1, 2, 3, 4, 5]]
     line.gate.set()
     await asyncio.gather(*futures)
-    assert line.batches[2] == [4], "one alone in the end"
+    futures = [group.submit(n) for n in (6, 7)]
+    await turns()
+    assert len(line.batches) == 2, "two are no company"
+    await asyncio.gather(*futures)
+    assert line.batches[2:] == [[6, 7]], "but need not wait for a third"
+
+
+async def test_a_crowd_is_forgotten(line: Line) -> None:
+    group: Group[int, int] = Group(line.run, lanes=1, company=9)
+    line.gate.set()
+    await asyncio.gather(*(group.submit(n) for n in range(9)))
+    for n in range(20):
+        await group.submit(n)
+    alone = group.submit(20)
+    await turns()
+    assert alone.done()
 
 
 async def test_whose_request_is_read_in_the_same_turn_comes_along(line: Line) -> None:
