@@ -49,9 +49,6 @@ MOST_IN_STATEMENT = 200
 LANES = 2
 """Statements that a cell's single requests are written by at a time."""
 
-COMPANY = 32
-"""Single requests that need not wait for more to share their statement."""
-
 ATTEMPTS = 6
 """How often an order is tried on another slot; the last time on slots read from PostgreSQL itself."""
 
@@ -153,9 +150,7 @@ class Binder:
             return order
         cell = self.cell_of(order)
         if cell not in self._groups:
-            self._groups[cell] = Group(
-                partial(self._bind_in, cell), max_batch=MOST_IN_STATEMENT, lanes=LANES, company=COMPANY
-            )
+            self._groups[cell] = Group(partial(self._bind_in, cell), max_batch=MOST_IN_STATEMENT, lanes=LANES)
         return await self._groups[cell].submit(order)
 
     async def bind(self, requests: Sequence[BindRequest]) -> list[Outcome]:

@@ -31,13 +31,13 @@ class Group(Generic[T, R]):
         *,
         max_batch: int = 100,
         lanes: int = 4,
-        company: int = 1,
+        company: int = 32,
         max_waiting: int = 20_000,
     ) -> None:
         self._run = run
         self._max_batch = max_batch
         self._lanes = lanes
-        self._company = company
+        self._company = min(company, max_batch)
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._busy: set[asyncio.Task[None]] = set()
