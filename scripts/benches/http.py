@@ -139,6 +139,8 @@ async def bench_http(endpoints: Endpoints, folder: Path, count: int) -> list[Row
                 ),
             }
             runs = await _in_turn(targets, folder, engine)
+            connected = await engine.database.fetchval("SELECT count(*) FROM call_keys")
+            assert connected == (RUNS + 1) * (count // 2), "every call was connected, none refused"
     return _rows(runs)
 
 
