@@ -29,6 +29,7 @@ from vnum.servers import Endpoints
 from vnum.service.batch import Bound
 from vnum.service.keys import Role
 from vnum.service.route import RouteRequest
+from vnum.settings import Settings
 
 CONNECTIONS = 64
 BATCHES_AT_ONCE = 8
@@ -138,6 +139,8 @@ async def bench_http(endpoints: Endpoints, folder: Path, count: int) -> list[Row
                 ),
             }
             runs = await _in_turn(targets, folder, engine)
+            connected = await engine.database.fetchval("SELECT count(*) FROM call_keys")
+            assert connected == (RUNS + 1) * (count // 2), "every call was connected, none refused"
     return _rows(runs)
 
 
@@ -212,6 +215,8 @@ def _vnum(endpoints: Endpoints, folder: Path, schema: str) -> Start:
             "VNUM_SCHEMA": schema,
             "VNUM_PORT": str(port),
         }
+        if "rate_per_s" in Settings.__struct_fields__:
+            environment["VNUM_RATE_PER_S"] = "1000000"  # limited as always, but not reached
         return subprocess.Popen(
             [sys.executable, "-m", "vnum.cli", "serve"],
             cwd=Path(__file__).parents[2],

@@ -26,7 +26,7 @@ class Server:
         self.gate = asyncio.Event()
         self.gate.set()
         self.reached = asyncio.Event()
-        self.app = web.Application(middlewares=[self.middleware], client_max_size=2 * MOST_BYTES)
+        self.app = web.Application(middlewares=[self.middleware], client_max_size=2 * 1024 * 1024)
         self.app.router.add_post("/echo", self.echo)
         self.app.router.add_post("/echo/{part}", self.echo)
         self.app.router.add_get("/echo", self.echo)
@@ -151,12 +151,13 @@ async def test_both_ways_answer_alike(server: Server) -> None:
     ("sent", "answered"),
     [
         (post("x" * MOST_BYTES), "x" * MOST_BYTES),
+        (post("x" * 1_500_000), "x" * 1_500_000),
         (b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "abc"),
         (post("query", path="/echo?a=b"), "query"),
         (post("part", path="/echo/part"), "part"),
         (b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n", ""),
     ],
-    ids=["large", "chunked", "query", "part", "get"],
+    ids=["large", "larger than what is read ahead", "chunked", "query", "part", "get"],
 )
 async def test_what_goes_aiohttps_way_and_back(server: Server, sent: bytes, answered: str) -> None:
     async with server.open() as port, connected(port) as client:

@@ -85,6 +85,11 @@ class Connection(web.RequestHandler):
         elif self._messages and not self._busy:
             idle.set_result(None)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Whoever reads a body asks for it, and mostly nothing was paused: then nothing waits to be parsed."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _taken(self) -> tuple[Way, RawRequestMessage, StreamReader] | None:
         """The one request that came, if it may go the short way: it is aiohttp's no more."""
         message, payload = self._messages[0]

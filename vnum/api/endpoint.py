@@ -204,7 +204,8 @@ def _check_media_type(request: web.Request, wanted: str = _JSON) -> None:
     Raises WrongMediaType.
     """
     headers = request.headers
-    if (hdrs.CONTENT_TYPE in headers and request.content_type != wanted) or hdrs.CONTENT_ENCODING in headers:
+    said = headers.get(hdrs.CONTENT_TYPE, wanted)  # mostly just that: then nothing is to be parsed
+    if (said != wanted and request.content_type != wanted) or hdrs.CONTENT_ENCODING in headers:
         raise WrongMediaType(wanted)
 
 

@@ -42,6 +42,7 @@ class Vault:
         self._standing = self._seals[standing.key_id]
         self._hash_key = index.secret
         self._fingerprint = blake2b(key=self._hash_key, digest_size=16, person=b"phone")
+        self._holder = blake2b(key=self._hash_key, digest_size=8, person=b"order")
 
     def take(self, keys: Iterable[DataKey]) -> None:
         """Knows these keys from now on; the destroyed ones among them no more."""
@@ -114,9 +115,9 @@ class Vault:
 
     def holder(self, *parts: str) -> int:
         """A signed 64-bit keyed hash of an order, for the memory of who held a slot last."""
-        joined = "\0".join(parts).encode()
-        digest = blake2b(joined, key=self._hash_key, digest_size=8, person=b"order").digest()
-        return int.from_bytes(digest, "big", signed=True)
+        digest = self._holder.copy()
+        digest.update("\0".join(parts).encode())
+        return int.from_bytes(digest.digest(), "big", signed=True)
 
 
 def short(fingerprint: bytes) -> int:
