@@ -19,6 +19,7 @@ from vnum import meters
 from vnum.api.server import serve as serve_api
 from vnum.cli.session import bring_up, command, console, parts, servers
 from vnum.engine import Engine, open_engine
+from vnum.model.acting import apart
 from vnum.servers import Endpoints
 from vnum.service.keys import Role
 from vnum.settings import Settings
@@ -77,7 +78,7 @@ def _spare_collector() -> None:
 @asynccontextmanager
 async def _delivering(engine: Engine) -> AsyncIterator[None]:
     """Delivers events beside the API; of several workers each takes the subscriptions that no other is at."""
-    task = asyncio.create_task(engine.deliverer.run())
+    task = asyncio.create_task(engine.deliverer.run(), context=apart())
     try:
         yield
     finally:

@@ -39,6 +39,9 @@ LEASE: Final = timedelta(seconds=60)
 LANES: Final = 200
 """Subscriptions that a process delivers to at a time. A receiver that hangs fills its own lane only."""
 
+STATEMENTS: Final = 2
+"""At a time: deliveries leave the connections of the pool to requests."""
+
 MOST_BATCHES: Final = 100
 POLL_S: Final = 1.0
 
@@ -63,6 +66,7 @@ class Deliverer:
         self._reach = reach
         self._keep = keep
         self._clients = {each: Client(each) for each in {reach, Reach.PUBLIC}}
+        self._statements = asyncio.Semaphore(STATEMENTS)
         self._lanes: dict[UUID, asyncio.Task[int]] = {}
 
     async def run(self) -> None:
@@ -86,17 +90,22 @@ class Deliverer:
         """Delivers to one subscription as long as something is due, unless another worker does; the attempts made."""
         now = await self._now()
         lease = new_id(0, now, urandom(RANDOM_BYTES))
-        if not await stored.lease(self._database, webhook_id, lease, now + LEASE, now):
-            return 0
+        async with self._statements:
+            if not await stored.lease(self._database, webhook_id, lease, now + LEASE, now):
+                return 0
         attempts = 0
         for _ in range(MOST_BATCHES):
             made, delivered = await self._batch(webhook_id, now)
             attempts += made
             now = await self._now()
-            if not delivered or not await stored.renew(self._database, webhook_id, lease, now + LEASE):
+            if not delivered or not await self._renew(webhook_id, lease, now + LEASE):
                 break
-        await stored.renew(self._database, webhook_id, lease, now)
+        await self._renew(webhook_id, lease, now)
         return attempts
+
+    async def _renew(self, webhook_id: UUID, lease: UUID, until: datetime) -> bool:
+        async with self._statements:
+            return await stored.renew(self._database, webhook_id, lease, until)
 
     async def clear(self, now: datetime) -> None:
         """Forgets what was delivered some days ago and what is dead for a season, and what deleted ones left."""
@@ -141,10 +150,11 @@ class Deliverer:
 
     async def _batch(self, webhook_id: UUID, now: datetime) -> tuple[int, int]:
         """(attempts, those delivered) of what is due."""
-        webhook = await stored.sending(self._database, webhook_id)
-        if webhook is None or not webhook["active"]:
-            return 0, 0
-        due = await stored.due(self._database, webhook_id, now, BATCH)
+        async with self._statements:
+            webhook = await stored.sending(self._database, webhook_id)
+            if webhook is None or not webhook["active"]:
+                return 0, 0
+            due = await stored.due(self._database, webhook_id, now, BATCH)
         if not due:
             return 0, 0
         signing = self._secrets(webhook, now)
@@ -155,7 +165,8 @@ class Deliverer:
                 return _settled(row, now, await self._send(webhook, row, now, signing))
 
         rows = await asyncio.gather(*map(attempt, due))
-        await stored.settle(self._database, webhook_id, now, rows)
+        async with self._statements:
+            await stored.settle(self._database, webhook_id, now, rows)
         for _, _, state, _, failure in rows:
             DELIVERIES.labels("failed" if failure and state != DeliveryState.DEAD else state).inc()
         return len(rows), sum(state == DeliveryState.DELIVERED for _, _, state, _, _ in rows)
@@ -184,7 +195,8 @@ class Deliverer:
             pass
 
     async def _now(self) -> datetime:
-        return await peek(self._clock, self._database)
+        async with self._statements:
+            return await peek(self._clock, self._database)
 
 
 def _settled(row: Record, now: datetime, failure: str | None) -> Settled:

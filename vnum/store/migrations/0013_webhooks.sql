@@ -75,12 +75,6 @@ LANGUAGE sql STABLE AS $$
       AND (w.merchant_id IS NULL OR w.merchant_id = of_merchant)
 $$;
 
--- Whether anybody listens at all: asked once a statement, so that nobody's events cost nothing.
-CREATE FUNCTION anyone_listens(of_event text) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM webhooks w WHERE w.active AND w.deleted_at IS NULL AND of_event = ANY (w.events))
-$$;
-
 -- An event's id: a UUIDv7 with its cell, made of what it is about, so that all subscriptions get the same, and in the
 -- order of the events down to the microsecond. nth = its place among those of one statement.
 CREATE FUNCTION event_id(cell smallint, at timestamptz, nth bigint, what text) RETURNS uuid

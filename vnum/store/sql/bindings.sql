@@ -223,7 +223,6 @@ WITH mark AS (
                              may_read_number(w.role, (SELECT order_status FROM ordered)), slot.bound_at, slot.expires_at,
                              $2, 'binding_released')
     FROM slot CROSS JOIN LATERAL listeners('binding.released', slot.merchant_id) AS w
-    WHERE anyone_listens('binding.released')
     ON CONFLICT DO NOTHING
 )
 UPDATE bindings b SET ended_at = $2, release_reason = $6

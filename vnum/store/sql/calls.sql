@@ -34,7 +34,7 @@ LEFT JOIN LATERAL (
 -- filed. late is judged here, so that a close and a record never miss each other; a call dated before the merchant's
 -- first month (a slow clock) is late too, since that month is never closed for him. Who listens is told.
 -- $1 rows; $2 prices, each once, which rows name by their place from 1 on; $3 key id: a caller is not kept when that
--- key was destroyed while the record was under way; $4 now.
+-- key was destroyed while the record was under way; $4 now. Whether anybody listens is asked once, not once a row.
 WITH item AS MATERIALIZED (
     SELECT *, coalesce(i.answer_time, i.call_time) AS biz_at
     FROM unnest($1::call_filed[]) WITH ORDINALITY AS i (
@@ -83,7 +83,8 @@ WITH item AS MATERIALIZED (
                                         WHERE o.cell = i.cell AND o.merchant_id = i.merchant_id
                                           AND o.order_id = i.order_id LIMIT 1)) AS shown
     ) AS o
-    WHERE anyone_listens('call.ended') AND (i.call_id IN (SELECT taken.call_id FROM taken)) IS TRUE
+    WHERE EXISTS (SELECT FROM webhooks w WHERE w.active AND w.deleted_at IS NULL AND 'call.ended' = ANY (w.events))
+      AND (i.call_id IN (SELECT taken.call_id FROM taken)) IS TRUE
     ON CONFLICT DO NOTHING
 )
 SELECT call_id FROM taken;

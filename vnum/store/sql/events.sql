@@ -3,7 +3,7 @@
 
 -- name: anyone
 -- $1 event.
-SELECT anyone_listens($1);
+SELECT EXISTS (SELECT FROM webhooks w WHERE w.active AND w.deleted_at IS NULL AND $1 = ANY (w.events));
 
 -- name: begin_sweep
 -- $1 cell, $2 event, $3 now.
