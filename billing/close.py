@@ -69,11 +69,13 @@ async def close(
     issuer: str = DEFAULT_ISSUER,
     chunk_merchants: int = CHUNK_MERCHANTS,
     patience: timedelta = PATIENCE,
+    also: ledger.Also | None = None,
 ) -> CloseReport:
     """Close a period for one merchant or, with None, for all that were opened before its end.
 
     `now` is a simulated clock; None means the server's. `progress(done, total)` is called once a merchant,
-    after the transaction that closed it. Repeating a close changes nothing and reports the invoices as they
+    after the transaction that closed it. `also(connection, invoices)` writes with the invoices, in their
+    transaction: both or neither. Repeating a close changes nothing and reports the invoices as they
     are.
 
     Raises:
@@ -97,7 +99,7 @@ async def close(
         sums = _Sums()
         if pending:
             await _make_final(connection, period, instant, patience)
-            async for chunk in _chunks(connection, period, issuer, instant, chunk_merchants):
+            async for chunk in _chunks(connection, period, issuer, instant, chunk_merchants, also):
                 sums.add(chunk)
                 _report_progress(progress, sums.merchants, len(chunk.merchants), pending)
         done = await ledger.tally(connection, period, merchant_id)
@@ -125,12 +127,14 @@ async def _make_final(connection: Connection, period: Period, now: datetime, pat
 
 
 async def _chunks(
-    connection: Connection, period: Period, issuer: str, now: datetime, merchants: int
+    connection: Connection, period: Period, issuer: str, now: datetime, merchants: int, also: ledger.Also | None
 ) -> AsyncIterator[ledger.Chunk]:
     """Step 5; each chunk is committed when it is yielded."""
     after = ""
     while True:
-        chunk = await ledger.close_chunk(connection, period, issuer=issuer, now=now, after=after, merchants=merchants)
+        chunk = await ledger.close_chunk(
+            connection, period, issuer=issuer, now=now, after=after, merchants=merchants, also=also
+        )
         if not chunk.merchants:
             return
         yield chunk

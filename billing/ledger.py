@@ -1,7 +1,7 @@
 """Writing the ledger: what a close does to the database. `billing.close` puts the steps in order."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -44,6 +44,10 @@ class Chunk(NamedTuple):
 
     merchants: list[str]
     invoices: list[Invoice]
+
+
+Also = Callable[[Connection, Sequence[Invoice]], Awaitable[None]]
+"""What else is written in the transaction of a chunk's invoices, by who uses billing."""
 
 
 async def clock(connection: Connection, now: datetime | None) -> datetime:
@@ -117,7 +121,14 @@ async def collect_usage(connection: Connection, window: Span) -> None:
 
 
 async def close_chunk(
-    connection: Connection, period: Period, *, issuer: str, now: datetime, after: str, merchants: int
+    connection: Connection,
+    period: Period,
+    *,
+    issuer: str,
+    now: datetime,
+    after: str,
+    merchants: int,
+    also: Also | None = None,
 ) -> Chunk:
     """Close the next merchants behind `after`, all of them or none; an empty chunk when none is left.
 
@@ -135,6 +146,8 @@ async def close_chunk(
             connection, [(note, i.number) for i, one in zip(made, charged, strict=True) for note in one.notes]
         )
         await _complete(connection, names, made, period, now)
+        if also is not None:
+            await also(connection, made)
     return Chunk(list(names), made)
 
 

@@ -38,7 +38,7 @@ Every POST takes an `Idempotency-Key` (1 to 200 printable characters, kept for 2
 
 Keys of merchants, ISVs and finance may be tied to merchants, a courier's to a carrier; what a tied key may not see is not found.
 
-A binding is answered as `{binding_id, merchant_id, order_id, host, extension, number, mode, state, bound_at, expires_at}`, and `ended_at` once it was released. Items of batches are answered in order as `{status, ...}`, where `status` is the HTTP code that the item alone would have got.
+A binding is answered as `{binding_id, merchant_id, order_id, host, extension, number, mode, state, bound_at, expires_at, recipient_token}`, and `ended_at` once it was released. Items of batches are answered in order as `{status, ...}`, where `status` is the HTTP code that the item alone would have got.
 
 A call is listed as `{call_id, binding_id, order_id, host, extension, call_time, ring_time, answer_time, release_time, release_dir, release_cause, seconds, minutes, cost, late, dispute}`, where `dispute` is the state of its last dispute; who rang is told to nobody. A review is `{review_id, call_id, received_at, status, code, detail, state, record | size, charged, decided_at, decided_by, reason}`: `record` as it came with the caller as 138****0000, `size` in bytes of what can not be read, `charged` what is charged under the same call id (`month_closed`: for good). A decision is answered with `{review_id, state, status, minutes, cost, code, detail}`; `state` `open` = refused again. A dispute is `{dispute_id, merchant_id, call_id, state, reason, author, opened_at, resolution, resolved_by, resolved_at, note_number}`. What is empty is left out. Lists have a `next` when there is more: it goes into `after`.
 

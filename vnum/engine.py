@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,8 @@ from redis.backoff import NoBackoff
 
 from vnum.finance import FAPIAO_ITEM, Issuer
 from vnum.model.call_policy import Policies
+from vnum.outside.addresses import Reach
+from vnum.outside.gateway import open_gateway
 from vnum.pool.keys import Keys
 from vnum.pool.redis_pool import RedisPool
 from vnum.service.answers import Answers
@@ -28,7 +31,9 @@ from vnum.service.clock import Clock, ServerClock, peek
 from vnum.service.data_keys import make_ahead, open_vault
 from vnum.service.decide import Decider
 from vnum.service.decrypt import Decrypter
+from vnum.service.deliver import Deliverer
 from vnum.service.disputes import Disputes
+from vnum.service.events import Ends, PoolWatch
 from vnum.service.health import Health
 from vnum.service.hosts import Hosts
 from vnum.service.invoices import Invoices
@@ -39,6 +44,7 @@ from vnum.service.lifecycle import Lifecycle
 from vnum.service.lifetime import Lifetime
 from vnum.service.marks import Marks
 from vnum.service.merchants import Merchants
+from vnum.service.messages import Messages
 from vnum.service.notes import Notes
 from vnum.service.opt_outs import OptOuts
 from vnum.service.prints import Prints
@@ -51,12 +57,16 @@ from vnum.service.spend import Spending
 from vnum.service.supply import Supply
 from vnum.service.tariffs import Tariffs
 from vnum.service.usage import Usages
+from vnum.service.webhooks import Webhooks
 from vnum.store import clock as stored_clock
 from vnum.store.database import Database, open_database
 from vnum.vault import KeyPlace, Vault
 
 REDIS_TIMEOUT_S = 1.0
 REDIS_CONNECTIONS = 32
+
+SETTLED = 3
+"""Time-outs of a statement after which a transaction that moves the end of a binding is over."""
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +88,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     issuer_name: str | None = None
     issuer_tax_no: str | None = None
     fapiao_item: str | None = None
+    sms_gateway_url: str | None = None
+    sms_gateway_key_file: Path | None = None
+    webhook_reach: Reach = Reach.PUBLIC
+    keep_deliveries_days: int = 7
+    pool_low_percent: int = 10
 
     def __repr__(self) -> str:
         return f"Parts({self.schema})"  # a key may stand in them, and passwords do
@@ -130,6 +145,9 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     spending: Spending
     notes: Notes
     keys: ApiKeys
+    messages: Messages
+    webhooks: Webhooks
+    deliverer: Deliverer
     answers: Answers
     health: Health
 
@@ -150,7 +168,11 @@ async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncItera
         now = await peek(engine.clock, database)
         await stored_clock.ensure_months(database, now)
         await make_ahead(vault, now)
-        yield engine
+        try:
+            yield engine
+        finally:
+            await engine.deliverer.close()
+            await engine.messages.close()
     finally:
         await pool.close()
         await database.close()
@@ -173,7 +195,12 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     registry = Registry(database)
     supply = Supply(database, pool, registry)
     audit = Audit(database, clock, cells)
-    care = Care(database, pool, registry, supply, vault, audit, clock, cells)
+    opt_outs = OptOuts(database, vault, clock)
+    gateway = open_gateway(parts.sms_gateway_url, parts.sms_gateway_key_file)
+    deliverer = Deliverer(database, vault, clock, parts.webhook_reach, timedelta(days=parts.keep_deliveries_days))
+    ends = Ends(database, cells, timedelta(seconds=SETTLED * parts.statement_timeout_s))
+    pool_watch = PoolWatch(database, parts.pool_low_percent)
+    care = Care(database, pool, registry, supply, vault, audit, ends, pool_watch, deliverer, clock, cells)
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells)
     spending = Spending(database, clock)
@@ -203,7 +230,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         prints=Prints(database, labels, clock),
         decrypter=Decrypter(database, labels, clock),
         routes=Routes(database, vault, registry, clock, cells, parts.policy),
-        opt_outs=OptOuts(database, vault, clock),
+        opt_outs=opt_outs,
         callers=Callers(database, vault, clock),
         blacklist=Blacklist(database, vault, clock),
         call_policies=CallPolicies(database, clock, policies, cells),
@@ -225,6 +252,9 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         usages=Usages(database, clock),
         spending=spending,
         keys=ApiKeys(database),
+        messages=Messages(database, vault, registry, clock, cells, gateway, opt_outs.wants_no_texts),
+        webhooks=Webhooks(database, vault, clock, parts.webhook_reach),
+        deliverer=deliverer,
         answers=Answers(database, vault),
         health=Health(database, pool),
     )

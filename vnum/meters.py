@@ -31,6 +31,11 @@ OPT_OUTS: Final = Counter("vnum_opt_outs", "Recipients' noes, said and withdrawn
 MARKS: Final = Counter("vnum_call_marks", "Keys pressed after calls.", ["mark"], registry=_ALONE)
 DECRYPTS: Final = Counter("vnum_decrypts", "Orders decrypted or refused.", ["scene", "code"], registry=_ALONE)
 
+MESSAGES: Final = Counter("vnum_messages", "Texts handed to the gateway, by state.", ["state"], registry=_ALONE)
+DELIVERIES: Final = Counter(
+    "vnum_webhook_deliveries", "Attempts to deliver events, by outcome.", ["outcome"], registry=_ALONE
+)
+
 
 @cache
 def counted(endpoint: str, status: int) -> tuple[Counter, Histogram]:

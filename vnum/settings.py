@@ -54,6 +54,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     issuer_name: str | None = None
     issuer_tax_no: str | None = None
     fapiao_item: str | None = None
+    webhook_http: str = "public"
+    sms_gateway_url: str | None = None
+    sms_gateway_key_file: Path | None = None
+    keep_deliveries_days: int = 7
+    pool_low_percent: int = 10
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -84,6 +89,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "VNUM_ISSUER_TAX_NO must be 15 to 20 digits and capital letters",
             ),
             (not _is_line(self.fapiao_item), f"VNUM_FAPIAO_ITEM must be {LINE}"),
+            (
+                self.webhook_http not in {"public", "loopback", "allow"},
+                "VNUM_WEBHOOK_HTTP must be public, loopback or allow",
+            ),
+            (not 1 <= self.keep_deliveries_days <= 365, "VNUM_KEEP_DELIVERIES_DAYS must be 1 to 365"),
+            (not 0 <= self.pool_low_percent <= 100, "VNUM_POOL_LOW_PERCENT must be 0 (never) to 100"),
             (
                 self.log_level not in {"debug", "info", "warning", "error"},
                 "VNUM_LOG_LEVEL must be debug, info, warning or error",

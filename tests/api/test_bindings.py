@@ -9,6 +9,7 @@ from .conftest import HOST, OTHER_PHONE, PHONE, World, order
 
 SHAPE = {
     "binding_id", "merchant_id", "order_id", "host", "extension", "number", "mode", "state", "bound_at", "expires_at",
+    "recipient_token",
 }  # fmt: skip
 
 # What is sent in place of a good field, or "-" to leave it out; then status, code and a word of the detail.

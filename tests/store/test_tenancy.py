@@ -38,6 +38,7 @@ OF_NOBODY = {
     "clock_accepts": "the instants that an operator accepted",
     "migrations": "the names of migrations, for /readyz",
     "lifecycle_policy": "the platform's rules of a number's life",
+    "message_templates": "the texts that a platform registered for all",
 }
 
 # Policies for vnum_tenant besides `tenant`, and whom they show what.

@@ -29,6 +29,7 @@ from vnum.api.idempotency import Repeats
 from vnum.api.invoices import Invoices
 from vnum.api.labels import Labels
 from vnum.api.merchants import Merchants
+from vnum.api.messages import Messages
 from vnum.api.notes import Notes
 from vnum.api.orders import Orders
 from vnum.api.platform import Platform
@@ -38,6 +39,7 @@ from vnum.api.reconciliations import Reconciliations
 from vnum.api.reviews import Reviews
 from vnum.api.tariffs import Tariffs
 from vnum.api.usage import Usages
+from vnum.api.webhooks import Webhooks
 from vnum.engine import Engine
 from vnum.meters import REFUSALS, counted
 from vnum.model.acting import apart
@@ -89,6 +91,8 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Reconciliations(engine),
         Bills(engine),
         Usages(engine),
+        Webhooks(engine),
+        Messages(engine),
         Audits(engine),
         Health(engine),
     )

@@ -23,6 +23,7 @@ from vnum.service.labels import Reader
 from vnum.service.lifetime import Seen
 from vnum.service.orders import BindRequest, Name, Order, Reason, Text
 from vnum.store.database import Connection
+from vnum.vault import Tokens
 
 MOST_IN_STATEMENT: Final = 200
 LANES: Final = 3
@@ -66,6 +67,7 @@ class BindingView(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     state: State
     bound_at: datetime
     expires_at: datetime
+    recipient_token: str
     ended_at: datetime | None = None
 
 
@@ -118,6 +120,7 @@ class ChangeRecipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Bindings:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._tokens = engine.vault.tokens
         self._batches = asyncio.Semaphore(LANES)
 
     def endpoints(self) -> list[Endpoint]:
@@ -144,7 +147,7 @@ class Bindings:
         outcome = await self._engine.binder.bind_one(request)
         if isinstance(outcome, Refusal):
             raise Refused(outcome.code, outcome.detail, outcome.reason)
-        return json_answer(201 if outcome.created else 200, view(outcome.binding, outcome.now))
+        return json_answer(201 if outcome.created else 200, view(outcome.binding, outcome.now, self._tokens))
 
     @answers(BindResults, within=IN_A_BATCH)
     async def bind_many(self, call: Call, batch: Batch) -> Answer:
@@ -167,7 +170,7 @@ class Bindings:
     @answers(BindingView, refuses=(Code.BINDING_NOT_FOUND,))
     async def get(self, call: Call, asked: Nothing) -> Answer:
         """One binding, live or not."""
-        return _shown(await self._engine.lifetime.get(_id(call)))
+        return self._shown(await self._engine.lifetime.get(_id(call)))
 
     @answers(BindingList, refuses=(Code.ORDER_NOT_SHIPPED,))
     async def of_order(self, call: Call, asked: BindingQuery) -> Answer:
@@ -179,7 +182,7 @@ class Bindings:
         if binding_id is None:
             return json_answer(200, BindingList([]))
         seen = await self._engine.lifetime.get(binding_id)
-        return json_answer(200, BindingList([view(seen.binding, seen.now)]))
+        return json_answer(200, BindingList([view(seen.binding, seen.now, self._tokens)]))
 
     @answers(
         BindingView,
@@ -199,7 +202,7 @@ class Bindings:
     @answers(BindingView, refuses=(Code.BINDING_NOT_FOUND, Code.BINDING_EXPIRED))
     async def release(self, call: Call, asked: Release) -> Answer:
         """Ends a live binding now; of a released one nothing changes."""
-        return _shown(await self._engine.lifetime.release(_id(call), asked.reason))
+        return self._shown(await self._engine.lifetime.release(_id(call), asked.reason))
 
     @answers(
         BindingView,
@@ -213,7 +216,7 @@ class Bindings:
     )
     async def change_recipient(self, call: Call, asked: ChangeRecipient) -> Answer:
         """Puts another phone behind a live number: label, expiry and rental stay, the next call reaches it."""
-        return _shown(await self._engine.recipients.change(_id(call), asked.recipient_phone, asked.reason))
+        return self._shown(await self._engine.recipients.change(_id(call), asked.recipient_phone, asked.reason))
 
     def _read(self, item: msgspec.Raw) -> Order | BindResult:
         try:
@@ -234,25 +237,35 @@ class Bindings:
                 results[n] = BindResult(status, error=error)
             return
         for n, outcome in zip(positions, outcomes, strict=True):
-            results[n] = _result(outcome)
+            results[n] = self._result(outcome)
+
+    def _shown(self, seen: Seen) -> Answer:
+        return shown(seen, self._tokens)
+
+    def _result(self, outcome: Bound | Refusal) -> BindResult:
+        if isinstance(outcome, Refusal):
+            return _refused(outcome)
+        return BindResult(201 if outcome.created else 200, view(outcome.binding, outcome.now, self._tokens))
 
 
 async def extended(engine: Engine, once: Once | None, binding_id: UUID, days: int) -> Answer:
     """Extends a binding; under an Idempotency-Key the answer is kept in the same transaction."""
+    tokens = engine.vault.tokens
     if once is None:
-        return _shown(await engine.lifetime.extend(binding_id, days))
+        return shown(await engine.lifetime.extend(binding_id, days), tokens)
 
     async def keep(connection: Connection, seen: Seen) -> None:
-        await _keep(once, connection, seen)
+        await once.keep(shown(seen, tokens), connection)
 
-    return _shown(await engine.lifetime.extend(binding_id, days, keep), kept=True)
-
-
-async def _keep(once: Once, connection: Connection, seen: Seen) -> None:
-    await once.keep(_shown(seen), connection)
+    return shown(await engine.lifetime.extend(binding_id, days, keep), tokens, kept=True)
 
 
-def view(binding: Binding, now: datetime) -> BindingView:
+def shown(seen: Seen, tokens: Tokens, *, kept: bool = False) -> Answer:
+    return json_answer(200, view(seen.binding, seen.now, tokens), kept=kept)
+
+
+def view(binding: Binding, now: datetime, tokens: Tokens) -> BindingView:
+    """A binding as every answer shows it. `recipient_token` is for the messages of its merchant."""
     return BindingView(
         binding.binding_id,
         binding.merchant_id,
@@ -264,22 +277,13 @@ def view(binding: Binding, now: datetime) -> BindingView:
         binding.state(now),
         utc(binding.bound_at),
         utc(binding.expires_at),
+        tokens.make(binding.binding_id, binding.merchant_id),
         utc(binding.ended_at) if binding.released else None,
     )
 
 
 def number_of(binding: Binding) -> str:
     return format_number(VirtualNumber(host=Host(binding.host), extension=Extension(binding.extension)))
-
-
-def _shown(seen: Seen, *, kept: bool = False) -> Answer:
-    return json_answer(200, view(seen.binding, seen.now), kept=kept)
-
-
-def _result(outcome: Bound | Refusal) -> BindResult:
-    if isinstance(outcome, Refusal):
-        return _refused(outcome)
-    return BindResult(201 if outcome.created else 200, view(outcome.binding, outcome.now))
 
 
 def _refused(refusal: Refusal) -> BindResult:

@@ -148,7 +148,7 @@ class Orders:
         (label,) = await self._engine.labels.current([item], reissue=True, reader=_shop(call))
         if isinstance(label, Refusal):
             raise _refused(label)
-        return json_answer(200, view(label.binding, label.now))
+        return json_answer(200, view(label.binding, label.now, self._engine.vault.tokens))
 
     @answers(
         EventView,

@@ -20,6 +20,7 @@ from vnum.cli.reviews import decide, reviews
 from vnum.cli.serve import serve
 from vnum.cli.tariffs import tariff
 from vnum.cli.usage import usage
+from vnum.cli.webhooks import webhooks
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,6 +50,7 @@ for command in (
     tariff,
     bills,
     usage,
+    webhooks,
     keys,
     audit,
     clock,

@@ -19,6 +19,7 @@ from vnum import meters
 from vnum.api.server import serve as serve_api
 from vnum.cli.session import bring_up, command, console, parts, servers
 from vnum.engine import Engine, open_engine
+from vnum.model.acting import apart
 from vnum.servers import Endpoints
 from vnum.service.keys import Role
 from vnum.settings import Settings
@@ -45,7 +46,7 @@ async def serve(workers: int, inherited: int | None, *, demo: bool) -> None:
         with _listen(settings) as listening:
             async with open_engine(parts(settings, endpoints)) as engine, _demo_keys(engine, wanted=demo):
                 if workers == 1:
-                    async with serve_api(engine, settings.host, settings.port, sock=listening):
+                    async with serve_api(engine, settings.host, settings.port, sock=listening), _delivering(engine):
                         _spare_collector()
                         _announce(settings, endpoints, workers)
                         await _until_stopped()
@@ -60,6 +61,7 @@ async def _worker(settings: Settings, endpoints: Endpoints, listening: socket.so
     async with (
         open_engine(parts(settings, endpoints)) as engine,
         serve_api(engine, settings.host, settings.port, sock=listening),
+        _delivering(engine),
     ):
         _spare_collector()
         asyncio.get_running_loop().add_reader(sys.stdin, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -71,6 +73,18 @@ def _spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG)
+
+
+@asynccontextmanager
+async def _delivering(engine: Engine) -> AsyncIterator[None]:
+    """Delivers events beside the API; of several workers each takes the subscriptions that no other is at."""
+    task = asyncio.create_task(engine.deliverer.run(), context=apart())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _until_stopped(children: "_children | None" = None) -> None:

@@ -20,6 +20,8 @@ from vnum.engine import Engine, Parts, open_engine
 from vnum.finance import BillingRefusal
 from vnum.model.acting import Acting, act
 from vnum.model.refusals import Refused, UnusableFile
+from vnum.outside.addresses import Reach
+from vnum.outside.gateway import GatewayError
 from vnum.pool.redis_pool import PoolDown
 from vnum.servers import Endpoints, ServerTrouble, open_servers
 from vnum.service.route import Policy
@@ -38,6 +40,7 @@ TROUBLES = (
     SettingsError,
     ServerTrouble,
     KeyFileError,
+    GatewayError,
     Refused,
     PoolDown,
     UnusableFile,
@@ -181,4 +184,9 @@ def parts(settings: Settings, endpoints: Endpoints) -> Parts:
         issuer_name=settings.issuer_name,
         issuer_tax_no=settings.issuer_tax_no,
         fapiao_item=settings.fapiao_item,
+        sms_gateway_url=settings.sms_gateway_url,
+        sms_gateway_key_file=settings.sms_gateway_key_file,
+        webhook_reach=Reach(settings.webhook_http),
+        keep_deliveries_days=settings.keep_deliveries_days,
+        pool_low_percent=settings.pool_low_percent,
     )

@@ -16,6 +16,8 @@ from vnum.service import clock as clocks
 from vnum.service.audit import Audit
 from vnum.service.clock import Clock
 from vnum.service.data_keys import make_ahead
+from vnum.service.deliver import Deliverer
+from vnum.service.events import Ends, PoolWatch, rooms_of_hosts
 from vnum.service.registry import Registry
 from vnum.service.supply import Supply
 from vnum.store import bindings as stored
@@ -40,6 +42,10 @@ MARKED_KEPT = timedelta(days=183)
 """As long, who rang whom, beside a mark; complaints count for 180 days at the most."""
 
 ATTEMPTS_AT_A_TIME = 10_000
+
+
+WATCH = timedelta(minutes=10)
+"""How often the room of the pool is looked at, where somebody wants to hear when it is low."""
 
 
 class HostUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +89,9 @@ class Care:
         supply: Supply,
         vault: Vault,
         audit: Audit,
+        ends: Ends,
+        pool_watch: PoolWatch,
+        deliverer: Deliverer,
         clock: Clock,
         cells: int,
     ) -> None:
@@ -92,9 +101,13 @@ class Care:
         self._supply = supply
         self._vault = vault
         self._audit = audit
+        self._ends = ends
+        self._pool_watch = pool_watch
+        self._deliverer = deliverer
         self._clock = clock
         self._cells = cells
         self._rolled_on = -1
+        self._watched_at: datetime | None = None
 
     async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Loads every host into Redis as PostgreSQL has it, while binding goes on. Raises PoolDown."""
@@ -116,10 +129,13 @@ class Care:
         for cell in range(self._cells):
             await self.free_orphans(cell, now)
         await self._audit.link()
+        await self._ends.tell(now)
+        await self._watch_pool(now)
         if day_of(now) != self._rolled_on:
             await self._roll(now)
             await self._vault.refresh()
             await idempotency.forget(self._database)
+            await self._deliverer.clear(now)
             await self._forget_calls(now)
 
     async def _forget_calls(self, now: datetime) -> None:
@@ -160,6 +176,14 @@ class Care:
             for city in dict.fromkeys(host.city for host in hosts)
         ]
         return PoolUse(hosts=hosts, cities=cities, redis=await self._redis_state())
+
+    async def _watch_pool(self, now: datetime) -> None:
+        if (self._watched_at is not None and now - self._watched_at < WATCH) or not await self._pool_watch.wanted():
+            return
+        self._watched_at = now
+        use = await self.use()
+        rooms = [(host.host, host.city, host.state, host.free, host.capacity) for host in use.hosts]
+        await self._pool_watch.look(rooms_of_hosts(rooms), now)
 
     async def _roll(self, now: datetime) -> None:
         try:

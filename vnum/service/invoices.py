@@ -29,6 +29,7 @@ from vnum.finance import (
 )
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek, read
+from vnum.service.events import tell_closes
 from vnum.service.keys import Tie, within
 from vnum.store import merchants as stored
 from vnum.store.database import Database
@@ -84,6 +85,7 @@ class Invoices:
                 merchant_id=merchant_id,
                 progress=progress,
                 issuer=self._series,
+                also=tell_closes,
             )
 
     async def drafts(

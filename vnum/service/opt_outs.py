@@ -90,6 +90,10 @@ class OptOuts:
                 OPT_OUTS.labels(asked.scope, "withdrawn").inc()
             return len(gone)
 
+    async def wants_no_texts(self, recipient: bytes, merchant_id: str) -> bool:
+        """Whether he, by the fingerprint of his phone, said no to the shop or to everything."""
+        return await stored.wants_no_texts(self._database, recipient, merchant_id)
+
     def _recipient(self, phone: str) -> bytes:
         try:
             return self._vault.fingerprint(parse_recipient(phone).canonical)

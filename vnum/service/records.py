@@ -88,7 +88,7 @@ class Records:
         now = await peek(self._clock, self._database)
         rater = CallRater(await load_book(self._database))
         hosts = {written: await self._registry.get(written) for written in {record.host for record in records}}
-        batch = _Batch(records, rater)
+        batch = _Batch(records, rater, now)
         for n, record in enumerate(records):
             try:
                 batch.read[n] = normal(record, hosts[record.host], self._cells, now)
@@ -126,7 +126,7 @@ class Records:
                 elif (row := self._judge(batch, n, known)) is not None:
                     rows[n] = row
                     claimed.add(row.call_id)
-            taken, unstorable = await self._file(list(rows.values()))
+            taken, unstorable = await self._file(list(rows.values()), batch.now)
             for n, row in rows.items():
                 if row.call_id in unstorable:
                     batch.reject(n, _UNSTORABLE)
@@ -142,24 +142,24 @@ class Records:
                 n, RecordProblem(Code.STORE_UNAVAILABLE, "others report this call at the moment; send it again")
             )
 
-    async def _file(self, rows: list[Filed]) -> tuple[set[str], set[str]]:
+    async def _file(self, rows: list[Filed], now: datetime) -> tuple[set[str], set[str]]:
         """(taken, unstorable) call ids: halved until a row that can not be stored stands alone, and only that fails."""
         if not rows:
             return set(), set()
         by_key = groupby(sorted(rows, key=attrgetter("key_id")), key=attrgetter("key_id"))
         if len(groups := [list(group) for _, group in by_key]) > 1:  # around the end of a month
-            done = [await self._file(group) for group in groups]
+            done = [await self._file(group, now) for group in groups]
             return set().union(*(taken for taken, _ in done)), set().union(*(bad for _, bad in done))
         try:
-            return await stored.file(self._database, rows), set()
+            return await stored.file(self._database, rows, now), set()
         except Exception as trouble:
             if not is_data_error(trouble):
                 raise
         if len(rows) == 1:
             return set(), {rows[0].call_id}
         middle = len(rows) // 2
-        first = await self._file(rows[:middle])
-        second = await self._file(rows[middle:])
+        first = await self._file(rows[:middle], now)
+        second = await self._file(rows[middle:], now)
         return first[0] | second[0], first[1] | second[1]
 
     def _judge(self, batch: "_Batch", n: int, known: Record) -> Filed | None:
@@ -244,9 +244,10 @@ class _Sealing(msgspec.Struct, frozen=True, gc=False):
 class _Batch:
     sealing: _Sealing
 
-    def __init__(self, records: Sequence[CallRecord], rater: CallRater) -> None:
+    def __init__(self, records: Sequence[CallRecord], rater: CallRater, now: datetime) -> None:
         self.records = records
         self.rater = rater
+        self.now = now
         self.read: dict[int, NormalRecord] = {}
         self.done: dict[int, Reported] = {}
 

@@ -72,12 +72,13 @@ async def resolve(database: Database, asked: Sequence[Asked]) -> list[Record]:
     return sorted(records, key=lambda record: record["n"])
 
 
-async def file(database: Database, rows: Sequence[Filed]) -> set[str]:
+async def file(database: Database, rows: Sequence[Filed], now: datetime) -> set[str]:
     """The call ids that were taken; the others had a record already. All rows are sealed by one key."""
     prices = {id(row.rated): row.rated for row in rows}
     place = {price: n for n, price in enumerate(prices, start=1)}
     items = [(*astuple(row)[:-2], place[id(row.rated)]) for row in rows]
-    records = await database.fetch(SQL["file_records"], items, list(map(astuple, prices.values())), rows[0].key_id)
+    priced = list(map(astuple, prices.values()))
+    records = await database.fetch(SQL["file_records"], items, priced, rows[0].key_id, now)
     return {record["call_id"] for record in records}
 
 

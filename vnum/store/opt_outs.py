@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from vnum.store.database import Connection
+from vnum.store.database import Connection, Database
 from vnum.store.queries import queries
 
 SQL = queries("opt_outs")
@@ -35,6 +35,10 @@ async def said_at(connection: Connection, recipient_hash: bytes, scope: str, mer
     """Since when it is in force; None = it is not."""
     found: datetime | None = await connection.fetchval(SQL["in_force"], recipient_hash, scope, merchant_id)
     return found
+
+
+async def wants_no_texts(database: Database, recipient_hash: bytes, merchant_id: str) -> bool:
+    return bool(await database.fetchval(SQL["wants_no_texts"], recipient_hash, merchant_id))
 
 
 async def withdraw(

@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from vnum.vault.data_keys import DataKey, KeySource, Purpose, month_of
+from vnum.vault.tokens import Tokens
 
 _NONCE = 12
 
@@ -38,6 +39,8 @@ class Vault:
         self.take(keys)
         standing, index = (self._only(purpose) for purpose in (Purpose.STANDING, Purpose.INDEX))
         assert index.secret is not None
+        assert standing.secret is not None
+        self.tokens = Tokens(standing.secret)
         self.key_id = standing.key_id
         self._standing = self._seals[standing.key_id]
         self._hash_key = index.secret

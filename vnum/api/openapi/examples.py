@@ -76,6 +76,17 @@ _BY_NAME: Final[dict[str, object]] = {
     "to": "2026-10-06T04:00:00Z",
     "version": 1,
     "waybill_no": "SF1234567890",
+    "data": {"binding_id": _ID, "merchant_id": "shop-1", "code": "binding_released"},
+    "params": {"order": "A1001"},
+    "recipient_token": "rt_CVbT4Wn1Z7o8nDq6XfQm0v3k2u5Rr9sYtJpLhGcBaE0",
+    "template_id": "parcel-arrived",
+    "text": "Parcel of order {order} is at your door.",
+    "url": "https://shop.example.com/hook",
+    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "delivery_id": _ID,
+    "webhook_id": _ID,
+    "message_id": _ID,
+    "failure": "status 500",
 }
 _PROSE: Final = {"string": "text", "invoices": "VN-2026-000001"}
 

@@ -194,12 +194,13 @@ FROM live WHERE b.cell = $1 AND b.binding_id = $4
 RETURNING b.binding_id;
 
 -- name: release
--- The slot first, by its binding id and while live; the rest only where it came back. $1 cell, $2 now, $3 writer, $4 binding id, $5 held_until, $6 reason.
+-- The slot first, by its binding id and while live; the rest only where it came back, and the event for who listens.
+-- $1 cell, $2 now, $3 writer, $4 binding id, $5 held_until, $6 reason.
 WITH mark AS (
     INSERT INTO clocks AS c (cell, writer, instant) VALUES ($1, $3, $2)
     ON CONFLICT (cell, writer) DO UPDATE SET instant = greatest(c.instant, excluded.instant)
 ), was AS (
-    SELECT b.binding_id, b.merchant_id, b.order_id, b.host, b.extension FROM bindings b
+    SELECT b.binding_id, b.merchant_id, b.order_id, b.host, b.extension, b.bound_at, b.expires_at FROM bindings b
     WHERE b.cell = $1 AND b.binding_id = $4
       AND NOT EXISTS (SELECT FROM periods p WHERE p.merchant_id = b.merchant_id AND p.ends_at > $2)
 ), slot AS (
@@ -207,12 +208,22 @@ WITH mark AS (
     FROM was
     WHERE s.cell = $1 AND s.host = was.host AND s.extension = was.extension
       AND s.binding_id = $4 AND s.ended_at > $2
-    RETURNING was.merchant_id, was.order_id
+    RETURNING was.merchant_id, was.order_id, was.host, was.extension, was.bound_at, was.expires_at
 ), ordered AS (
     UPDATE orders o SET ended_at = $2, released = true
     FROM slot
     WHERE o.cell = $1 AND o.merchant_id = slot.merchant_id AND o.order_id = slot.order_id
       AND o.binding_id = $4
+    RETURNING o.order_status
+), told AS (
+    INSERT INTO webhook_deliveries (cell, webhook_id, event_id, merchant_id, event, subject, at, due_at, data)
+    SELECT $1, w.webhook_id, event_id($1, $2, 0, 'binding.released' || $4::uuid), slot.merchant_id, 'binding.released',
+           $4::uuid, $2,
+           $2, binding_event($4::uuid, slot.merchant_id, slot.order_id, slot.host, slot.extension,
+                             may_read_number(w.role, (SELECT order_status FROM ordered)), slot.bound_at, slot.expires_at,
+                             $2, 'binding_released')
+    FROM slot CROSS JOIN LATERAL listeners('binding.released', slot.merchant_id) AS w
+    ON CONFLICT DO NOTHING
 )
 UPDATE bindings b SET ended_at = $2, release_reason = $6
 FROM slot WHERE b.cell = $1 AND b.binding_id = $4

@@ -32,12 +32,14 @@ LEFT JOIN LATERAL (
 -- name: file_records
 -- Takes rated records: the call key decides (a call is charged once), and only what it gave back is
 -- filed. late is judged here, so that a close and a record never miss each other; a call dated before the merchant's
--- first month (a slow clock) is late too, since that month is never closed for him.
+-- first month (a slow clock) is late too, since that month is never closed for him. Who listens is told.
 -- $1 rows; $2 prices, each once, which rows name by their place from 1 on; $3 key id: a caller is not kept when that
--- key was destroyed while the record was under way.
+-- key was destroyed while the record was under way; $4 now. Whether anybody listens is asked once, not once a row.
 WITH item AS MATERIALIZED (
     SELECT *, coalesce(i.answer_time, i.call_time) AS biz_at
-    FROM unnest($1::call_filed[]) AS i
+    FROM unnest($1::call_filed[]) WITH ORDINALITY AS i (
+        call_cell, call_id, content, cell, host, extension, binding_id, merchant_id, order_id, caller, caller_hash,
+        call_time, ring_time, answer_time, release_time, release_dir, release_cause, price, n)
     JOIN unnest($2::call_rated[]) WITH ORDINALITY AS p (
         seconds, billed_s, charged_s, minutes, units, unit_s, rate, setup_fee, cost, tariff_id, tariff_version, price)
     USING (price)
@@ -64,6 +66,26 @@ WITH item AS MATERIALIZED (
            OR item.biz_at < (SELECT date_trunc('month', m.created_at, 'Asia/Shanghai') FROM merchants m
                              WHERE m.merchant_id = item.merchant_id)
     FROM item WHERE (call_id IN (SELECT taken.call_id FROM taken)) IS TRUE ORDER BY cell, biz_at, call_id
+), told AS (
+    INSERT INTO webhook_deliveries (cell, webhook_id, event_id, merchant_id, event, subject, at, due_at, data)
+    SELECT i.cell, w.webhook_id, event_id(i.cell, $4, i.n, 'call.ended' || i.call_id), i.merchant_id, 'call.ended',
+           i.binding_id, $4, $4, json_build_object(
+               'call_id', i.call_id, 'binding_id', i.binding_id, 'merchant_id', i.merchant_id, 'order_id', i.order_id,
+               'host', CASE WHEN shown THEN i.host END, 'extension', CASE WHEN shown THEN i.extension END,
+               'number', CASE WHEN shown THEN i.host || '-' || i.extension END,
+               'call_time', utc_text(i.call_time), 'answer_time', utc_text(i.answer_time),
+               'release_time', utc_text(i.release_time), 'release_cause', i.release_cause, 'seconds', i.seconds,
+               'minutes', i.minutes, 'cost', trim_scale(i.cost)::text)
+    FROM item i
+    CROSS JOIN LATERAL listeners('call.ended', i.merchant_id) AS w
+    CROSS JOIN LATERAL (
+        SELECT may_read_number(w.role, (SELECT o.order_status FROM orders o
+                                        WHERE o.cell = i.cell AND o.merchant_id = i.merchant_id
+                                          AND o.order_id = i.order_id LIMIT 1)) AS shown
+    ) AS o
+    WHERE EXISTS (SELECT FROM webhooks w WHERE w.active AND w.deleted_at IS NULL AND 'call.ended' = ANY (w.events))
+      AND (i.call_id IN (SELECT taken.call_id FROM taken)) IS TRUE
+    ON CONFLICT DO NOTHING
 )
 SELECT call_id FROM taken;
 

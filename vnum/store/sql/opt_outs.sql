@@ -12,6 +12,12 @@ RETURNING opt_out_id;
 SELECT said_at FROM opt_outs
 WHERE recipient_hash = $1 AND scope = $2 AND merchant_id = $3 AND withdrawn_at IS NULL LIMIT 1;
 
+-- name: wants_no_texts
+-- Whether a no that is in force is meant for the shop, of texts as of calls. $1 recipient, $2 merchant.
+SELECT EXISTS (SELECT FROM opt_outs
+               WHERE recipient_hash = $1 AND scope IN ('merchant', 'everything') AND merchant_id IN ('', $2)
+                 AND withdrawn_at IS NULL);
+
 -- name: withdraw
 -- Takes back what is in force; of scope `caller` every caller that a complaint blocked. $1 recipient, $2 scope, $3
 -- merchant, $4 at, $5 by.
