@@ -50,6 +50,8 @@ class Operations:
                 "tags": [tag_of(endpoint)],
                 "summary": summary.rstrip("."),
                 "description": "\n\n".join([*_prose(rest), *_facts(endpoint, told)]),
+                "x-roles": sorted(endpoint.roles),
+                "x-codes-within": sorted(set(told.within)),
                 "security": [{"key": []}] if endpoint.roles else [],
                 **_some("parameters", [*_path(endpoint), *self._query(endpoint, told), *_headers(endpoint)]),
                 **self._body(endpoint, told),
@@ -179,6 +181,6 @@ IDEMPOTENCY_KEY: Final[Json] = {
     "name": HEADER,
     "in": "header",
     "description": "The same request under it within 24 hours is answered as the first time, and nothing is done again",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": "^[ -~]+$(?!\\n)"},
     "example": "9b2c1e4a-bind-A1001",
 }

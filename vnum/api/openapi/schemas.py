@@ -73,7 +73,10 @@ def _short(name: str) -> str:
 
 
 def _renamed(schema: Any, names: dict[str, str]) -> Any:
+    """With other names, and amounts as they may be sent."""
     match schema:
+        case {"type": "string", "format": "decimal"}:
+            return {**schema, "type": ["string", "number"]}
         case dict():
             return {
                 key: names.get(value, value) if key == "$ref" else _renamed(value, names)
