@@ -51,7 +51,7 @@ class World:
     """Requests as text, answers as values."""
 
     engine: Engine
-    clock: ManualClock
+    clock: Any
     session: aiohttp.ClientSession
     url: str
     owner: Any
@@ -141,6 +141,9 @@ def record(call_id: str, extension: str, **more: Any) -> dict[str, Any]:
     return call | more
 
 
+SET_BY_HAND = ManualClock(START)
+"""A clock of the world's own; None = PostgreSQL's."""
+
 OpenWorld = Callable[..., Any]
 
 
@@ -149,10 +152,10 @@ def open_world(endpoints: Servers, tmp_path: Path) -> OpenWorld:
     """`async with open_world(...)`: options are those of Parts."""
 
     @asynccontextmanager
-    async def opened(**parts: Any) -> AsyncIterator[World]:
+    async def opened(clock: ManualClock | None = SET_BY_HAND, **parts: Any) -> AsyncIterator[World]:
         schema = f"api_{next(_numbers)}_{tmp_path.name.replace('-', '_').lower()[-20:]}"
         await migrate(endpoints.postgres_admin_dsn, schema)
-        clock = ManualClock(START)
+        clock = ManualClock(START) if clock is SET_BY_HAND else clock
         settings = {
             "postgres_dsn": endpoints.postgres_dsn,
             "redis_url": endpoints.redis_url,

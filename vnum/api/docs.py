@@ -17,12 +17,13 @@ from vnum.api.endpoint import Endpoint
 from vnum.api.openapi import describe
 
 WHEEL: Final = "mkdocs_swagger_ui_tag"
-_START: Final = "start.js"
 ASSETS: Final = {
     "swagger-ui.css": ("swagger-ui/stylesheets/swagger-ui.css", "text/css"),
     "swagger-ui-bundle.js": ("swagger-ui/javascripts/swagger-ui-bundle.js", "text/javascript"),
-    _START: (None, "text/javascript"),
 }
+"""Files of the wheel, by the names under which the page asks for them."""
+
+QUICKSTART: Final = Path(__file__).with_name("quickstart.md")
 PAGE: Final = """\
 <!doctype html>
 <html lang="en">
@@ -73,9 +74,10 @@ def add_docs(app: web.Application, endpoints: Sequence[Endpoint]) -> None:
 
     app.router.add_get("/openapi.json", _sending(document, "application/json"))
     app.router.add_get("/docs", _sending(PAGE.encode, "text/html"))
+    app.router.add_get("/docs/start.js", _sending(START.encode, "text/javascript"))
+    app.router.add_get("/docs/quickstart.md", _sending(cache(QUICKSTART.read_bytes), "text/plain"))
     for name, (file, kind) in ASSETS.items():
-        read = START.encode if file is None else cache((_wheel() / file).read_bytes)
-        app.router.add_get(f"/docs/{name}", _sending(read, kind, max_age_s=86_400))
+        app.router.add_get(f"/docs/{name}", _sending(cache((_wheel() / file).read_bytes), kind, max_age_s=86_400))
 
 
 def _sending(

@@ -180,7 +180,9 @@ def _some(name: str, value: Json | list[Json]) -> Json:
 IDEMPOTENCY_KEY: Final[Json] = {
     "name": HEADER,
     "in": "header",
-    "description": "The same request under it within 24 hours is answered as the first time, and nothing is done again",
+    "description": (
+        "1 to 200 printable ASCII characters, for instance `bind-A1001`. The same request under it within 24 hours is "
+        "answered as the first time, and nothing is done again"
+    ),
     "schema": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": "^[ -~]+$(?!\\n)"},
-    "example": "9b2c1e4a-bind-A1001",
 }
