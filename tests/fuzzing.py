@@ -6,6 +6,7 @@ its description does not name.
 
 import random
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ CHECKS: Final = (
     "unsupported_method",
     "declared_codes",
 )
+EVERY_S: Final = 10.0
+"""How often a long run tells how far it is."""
+
 OWN_ROLES: Final = 0.95
 """How often a request comes with a key that may call."""
 
@@ -47,10 +51,12 @@ class Tally:
     failures: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
+    def summary(self) -> str:
         statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.by_status.items()))
-        lines = [f"{self.requests:,} requests, {len(self.failures)} failures; answers by status: {statuses}"]
-        return "\n\n".join([*lines, *self.failures.values(), *self.errors])
+        return f"{self.requests:,} requests, {len(self.failures)} failures; answers by status: {statuses}"
+
+    def __str__(self) -> str:
+        return "\n\n".join([self.summary(), *self.failures.values(), *self.errors])
 
 
 def fuzz(
@@ -62,6 +68,7 @@ def fuzz(
     examples: int,
     seed: int = 1,
     phases: Iterable[str] = ("examples", "coverage", "fuzzing"),
+    progress: bool = False,
 ) -> Tally:
     """Sends up to so many requests an operation, and more for the corners of its schema.
 
@@ -70,10 +77,14 @@ def fuzz(
     schema = schemathesis.openapi.from_dict(_closed(document), config=_config(url, names, examples, seed, phases))
     schema.auth(refresh_interval=None)(_keyring(keys, seed))
     tally = Tally()
+    begun = time.monotonic()
     for event in from_schema(schema).execute():
         match event:
             case events.ScenarioFinished():
                 _count(tally, event)
+                if progress and time.monotonic() - begun > EVERY_S:
+                    begun = time.monotonic()
+                    print(tally.summary(), flush=True)
             case events.NonFatalError():
                 tally.errors.append(f"{event.label}: {event.value!r}")
             case events.FatalError():

@@ -15,6 +15,8 @@ from .conftest import HOST, OpenWorld, World, record
 EXAMPLES = int(os.environ.get("FUZZ", "6"))
 """Generated requests an operation, beside those of the corners of its schema."""
 
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+
 
 @pytest.fixture
 async def stocked(open_world: OpenWorld) -> AsyncIterator[tuple[World, dict[str, list[object]]]]:
@@ -71,7 +73,8 @@ async def test_every_request_is_answered_as_described(stocked: tuple[World, dict
         keys[role].append(await world.key_of(role, merchants=("m1",)))
     keys["courier"].append(await world.key_of("courier", carrier="SF"))
     document: dict[str, Any] = json.loads((await world.get("/openapi.json", role=None)).raw)
-    tally = await asyncio.to_thread(fuzz, world.url, document, keys, names, examples=EXAMPLES)
+    long = "FUZZ" in os.environ
+    tally = await asyncio.to_thread(fuzz, world.url, document, keys, names, examples=EXAMPLES, seed=SEED, progress=long)
     print(f"\n{tally}")
     assert tally.failures == {}, tally
     assert tally.errors == [], tally
