@@ -27,7 +27,7 @@ class NewAssignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TariffQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`after` = `next` of the page before."""
 
-    after: Annotated[str, msgspec.Meta(min_length=1, max_length=80)] | None = None
+    after: Annotated[str, msgspec.Meta(max_length=80, pattern=r"^.+:[0-9]{1,9}$(?!\n)")] | None = None
 
 
 class StartedDayView(msgspec.Struct, frozen=True, kw_only=True, tag="started_day", tag_field="model"):

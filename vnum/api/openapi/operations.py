@@ -79,7 +79,14 @@ class Operations:
 
     def _body(self, endpoint: Endpoint, told: Told) -> Json:
         if endpoint.file:
-            return {"requestBody": {"required": True, "content": {_CSV: {"schema": {"type": "string"}}}}}
+            if told.file is None:
+                raise NoExample("give a file to show: @answers(..., file=...)")
+            return {
+                "requestBody": {
+                    "required": True,
+                    "content": {_CSV: {"schema": {"type": "string"}, "example": told.file}},
+                }
+            }
         if not endpoint.has_body:
             return {}
         example = told.example or example_of(endpoint.takes)
