@@ -78,7 +78,7 @@ class Page:
         found = self._found(schema)
         yield from self._table(what, found["properties"], found.get("required", []))
         for name, field in found["properties"].items():
-            if field.get("type") == "array" and "$ref" in field["items"]:
+            if field.get("type") == "array" and "properties" in self._found(field["items"]):
                 yield from self._struct(f"each of `{name}`", field["items"])
 
     def _table(self, what: str, fields: dict[str, Any], required: list[str]) -> Iterator[str]:
@@ -123,7 +123,8 @@ class Page:
                 return f"number, {kind['minimum']} to {kind['maximum']}" if "maximum" in kind else "number"
             case "array":
                 most = kind.get("maxItems")
-                return f"list of {kind.get('minItems', 0)} to {most}" if most else "list"
+                many = f"list of {kind.get('minItems', 0)} to {most}" if most else "list"
+                return many if "properties" in self._found(kind["items"]) else f"{many}: {self._words(kind['items'])}"
         return _TYPES.get(kind.get("type", ""), "any")
 
 
