@@ -14,6 +14,7 @@ from .test_tariffs import SIXES
 WHOLE = {
     "/v1/bindings": "one order has one binding",
     "/v1/bills/daily": "page_no and page_size, as finance people know them",
+    "/v1/calls/marks": "a count of each mark",
     "/v1/invoices/{invoice_id}/notes": "few people correct one invoice often",
     "/v1/merchants/{merchant_id}/tariffs": "a merchant changes his tariff now and then",
     "/v1/pool": "the operator's overview sums up all hosts",

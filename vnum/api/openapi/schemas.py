@@ -22,6 +22,8 @@ def schemas_of(structs: Iterable[Struct]) -> tuple[dict[Struct, Json], Json]:
     for struct in asked:
         for name, items in raw_items(struct).items():
             components[_name(by_struct[struct])]["properties"][name]["items"] = by_struct[items]
+    for name, tag in _needless_tags(asked):
+        components[name]["required"].remove(tag)
     for schema in components.values():
         schema.pop("title", None)  # it repeats the name
     short = {_TOP + name: _TOP + _short(name) for name in components}
@@ -49,6 +51,16 @@ def fields_of(struct: Struct) -> Sequence[inspect.Field]:
     info = inspect.type_info(struct)
     assert isinstance(info, inspect.StructType)
     return info.fields
+
+
+def _needless_tags(structs: Iterable[Struct]) -> set[tuple[str, str]]:
+    """(component, field) of tags that tell nothing apart: msgspec reads such a struct without them too."""
+    kinds = [field.type for struct in structs for field in fields_of(struct)]
+    return {
+        (kind.cls.__name__, kind.tag_field)
+        for kind in kinds
+        if isinstance(kind, inspect.StructType) and kind.tag_field is not None
+    }
 
 
 def without_null(schema: Json) -> Json:
