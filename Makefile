@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export VNUM_DATA_DIR ?= $(CURDIR)/.vnum
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench clean
+.PHONY: help demo serve test check bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -31,6 +31,9 @@ check: $(READY) ## format, lint, types, imports
 
 bench: $(READY) ## measure, beside peers in the same run; writes bench.json (ONLY=close for one part)
 	@$(BIN)/python scripts/bench.py --out bench.json $(addprefix --only ,$(ONLY))
+
+fuzz: $(READY) ## send the API 20,000 requests and more, made of its own description (FUZZ=500 an operation)
+	@FUZZ=$(or $(FUZZ),420) $(BIN)/python -m pytest -s -p no:logging tests/api/test_fuzz.py
 
 clean: ## remove what demo, tests and serve have made (not the data of a server of yours)
 	rm -rf demo-out .vnum .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,36 +1,25 @@
-"""Writes docs/api.md out of the code: routes, roles, fields and codes. A test holds the page against it.
+"""Writes docs/openapi.json and, out of the same description, docs/api.md. Tests hold both against the code.
 
 python scripts/api_page.py
 """
 
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
+from typing import Any
 from unittest.mock import MagicMock
 
 import msgspec
-from msgspec import inspect
 
 from vnum.api.app import endpoints
-from vnum.api.bodies import Nothing
-from vnum.api.endpoint import Endpoint
+from vnum.api.openapi import describe
 from vnum.api.problems import STATUS, EdgeCode
 from vnum.model.refusals import Code, Shortage
-from vnum.service.labels import LabelItem
-from vnum.service.notes import NewNoteLine
-from vnum.service.orders import BindRequest
-from vnum.service.records import CallRecord
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
-ITEMS = {
-    "/v1/bindings/batch": BindRequest,
-    "/v1/labels/current": LabelItem,
-    "/v1/calls/records": CallRecord,
-}
-LINES = {"/v1/invoices/{invoice_id}/notes": NewNoteLine}
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+JSON = "application/json"
 HEAD = """# HTTP API
 
-This page is made from the code by `scripts/api_page.py`.
+This page is made from the code by `scripts/api_page.py`, and so is `docs/openapi.json`, the description of the API for programs (OpenAPI 3.1). A server answers it at `GET /openapi.json`, and at `GET /docs` with examples, every code of every call, and a way to try calls out; neither needs a key. A first path by curl: `docs/quickstart.md`.
 
 JSON in snake_case, `Content-Type: application/json`. Times are RFC 3339, answered in UTC; input without an offset is refused. Money is a plain decimal string without trailing zeros, `amount_due` has two places. Errors are `application/problem+json` with a stable `code`, a `detail` for people and, for `no_number_available`, a `reason`. `Authorization: Bearer <key>`; keys come from `vnum keys add` (or `make serve`).
 
@@ -38,102 +27,121 @@ Every POST takes an `Idempotency-Key` (1 to 200 printable characters, kept for 2
 
 Keys of merchants, ISVs and finance may be tied to merchants, a courier's to a carrier; what a tied key may not see is not found.
 
-A binding is answered as `{binding_id, merchant_id, order_id, host, extension, number, mode, state, bound_at, expires_at, recipient_token}`, and `ended_at` once it was released. Items of batches are answered in order as `{status, ...}`, where `status` is the HTTP code that the item alone would have got.
+Items of batches are answered in order; where a result has a `status`, it is the HTTP code that the item alone would have got. Lists have a `next` when there is more: it goes into `after`. What is empty may be left out of an answer.
 
-A call is listed as `{call_id, binding_id, order_id, host, extension, call_time, ring_time, answer_time, release_time, release_dir, release_cause, seconds, minutes, cost, late, dispute}`, where `dispute` is the state of its last dispute; who rang is told to nobody. A review is `{review_id, call_id, received_at, status, code, detail, state, record | size, charged, decided_at, decided_by, reason}`: `record` as it came with the caller as 138****0000, `size` in bytes of what can not be read, `charged` what is charged under the same call id (`month_closed`: for good). A decision is answered with `{review_id, state, status, minutes, cost, code, detail}`; `state` `open` = refused again. A dispute is `{dispute_id, merchant_id, call_id, state, reason, author, opened_at, resolution, resolved_by, resolved_at, note_number}`. What is empty is left out. Lists have a `next` when there is more: it goes into `after`.
-
-A wrong extension may be keyed three times a call (counted once per call and digits); ten within an hour, by one caller on one host, lock him out there for a day. Callers who withhold their number are counted together: a hundred lock them out for ten minutes. Every refused extension counts, whatever the code, and is answered alike: `docs/calls.md`.
+Who rang is told to nobody; a review shows the caller as 138****0000. A wrong extension may be keyed three times a call (counted once per call and digits); ten within an hour, by one caller on one host, lock him out there for a day. Callers who withhold their number are counted together: a hundred lock them out for ten minutes. Every refused extension counts, whatever the code, and is answered alike: `docs/calls.md`.
 """
 
 
-def page() -> str:
-    routes = endpoints(MagicMock())
-    return "\n".join([HEAD, *_routes(routes), *_fields(routes), *_codes()]) + "\n"
+class Page:
+    """The description in words."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._schemas = document["components"]["schemas"]
+        self._operations = {
+            f"{method.upper()} {path}": operation
+            for path, operations in document["paths"].items()
+            for method, operation in operations.items()
+        }
+
+    def text(self) -> str:
+        return "\n".join([HEAD, *self._routes(), *self._fields(), *_codes()]) + "\n"
+
+    def _routes(self) -> Iterator[str]:
+        yield "## Routes\n"
+        yield "| method and path | roles | what |"
+        yield "|---|---|---|"
+        for name, operation in self._operations.items():
+            yield f"| `{name}` | {', '.join(operation['x-roles']) or 'anyone'} | {operation['summary']} |"
+        yield ""
+
+    def _fields(self) -> Iterator[str]:
+        yield "## Fields\n"
+        for name, operation in self._operations.items():
+            query = [one for one in operation.get("parameters", ()) if one.get("in") == "query"]
+            body = operation.get("requestBody", {}).get("content", {}).get(JSON)
+            answers = [answer for status, answer in operation["responses"].items() if status < "300"]
+            given = answers[0]["content"].get(JSON, {}).get("schema", {})
+            if not (query or body or given):
+                continue
+            yield f"### `{name}`\n"
+            if query:
+                required = [one["name"] for one in query if one["required"]]
+                yield from self._table("query", {one["name"]: one["schema"] for one in query}, required)
+            if body:
+                yield from self._struct("body", body["schema"])
+            if given:
+                yield f"Answer: {self._shape(given)}\n"
+
+    def _struct(self, what: str, schema: dict[str, Any]) -> Iterator[str]:
+        found = self._found(schema)
+        yield from self._table(what, found["properties"], found.get("required", []))
+        for name, field in found["properties"].items():
+            if field.get("type") == "array" and "properties" in self._found(field["items"]):
+                yield from self._struct(f"each of `{name}`", field["items"])
+
+    def _table(self, what: str, fields: dict[str, Any], required: list[str]) -> Iterator[str]:
+        yield f"| {what} | type | default |"
+        yield "|---|---|---|"
+        for name, field in fields.items():
+            yield f"| `{name}` | {self._words(field)} | {_default(field, name in required)} |"
+        yield ""
+
+    def _shape(self, schema: dict[str, Any]) -> str:
+        """`{names}`, and those of what is listed."""
+        fields = self._found(schema).get("properties", {})
+        listed = [
+            f"each of `{name}` {self._shape(field['items'])}"
+            for name, field in fields.items()
+            if field.get("type") == "array" and "properties" in self._found(field["items"])
+        ]
+        return "; ".join([f"`{{{', '.join(fields)}}}`", *listed])
+
+    def _found(self, schema: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self._schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        return found
+
+    def _words(self, field: dict[str, Any]) -> str:
+        kind = self._found(field)
+        if "anyOf" in kind:
+            return " or ".join(self._words(one) for one in kind["anyOf"])
+        if "enum" in kind:
+            return ", ".join(f"`{value}`" for value in kind["enum"])
+        if "properties" in kind:
+            return "{" + ", ".join(kind["properties"]) + "}"
+        if kind.get("format") in _FORMATS:
+            return _FORMATS[kind["format"]]
+        match kind.get("type"):
+            case "string":
+                return (
+                    f"text, {kind.get('minLength', 0)} to {kind['maxLength']} characters"
+                    if "maxLength" in kind
+                    else "text"
+                )
+            case "integer":
+                return f"number, {kind['minimum']} to {kind['maximum']}" if "maximum" in kind else "number"
+            case "array":
+                most = kind.get("maxItems")
+                many = f"list of {kind.get('minItems', 0)} to {most}" if most else "list"
+                return many if "properties" in self._found(kind["items"]) else f"{many}: {self._words(kind['items'])}"
+        return _TYPES.get(kind.get("type", ""), "any")
 
 
-def _routes(routes: list[Endpoint]) -> Iterator[str]:
-    yield "## Routes\n"
-    yield "| method and path | roles | what |"
-    yield "|---|---|---|"
-    for route in routes:
-        roles = ", ".join(sorted(route.roles)) or "anyone"
-        yield f"| `{route.method} {route.path}` | {roles} | {_first_line(route)} |"
-    yield ""
-
-
-def _first_line(route: Endpoint) -> str:
-    return (route.run.__doc__ or "").splitlines()[0].rstrip(".")
-
-
-def _fields(routes: list[Endpoint]) -> Iterator[str]:
-    yield "## Fields\n"
-    for route in routes:
-        if route.takes is Nothing:
-            continue
-        where = "query of" if route.method == "GET" or route.file else "body of"
-        yield f"### {where} `{route.method} {route.path}`\n"
-        yield from _table(route.takes)
-        if route.path in ITEMS:
-            yield "Each of `items`:\n"
-            yield from _table(ITEMS[route.path])
-        if route.path in LINES:
-            yield "Each of `lines` names one of `call_id`, `binding_id` and `bill_item`:\n"
-            yield from _table(LINES[route.path])
-
-
-def _table(struct: type[msgspec.Struct]) -> Iterator[str]:
-    yield "| field | type | default |"
-    yield "|---|---|---|"
-    for field in inspect.type_info(struct).fields:  # type: ignore[attr-defined]
-        yield f"| `{field.encode_name}` | {_words(field.type)} | {_default(field)} |"
-    yield ""
-
-
-def _default(field: inspect.Field) -> str:
-    if field.required:
-        return "required"
-    if field.default in (msgspec.NODEFAULT, msgspec.UNSET):
-        return "none"
-    if isinstance(field.default, msgspec.Struct):
-        return f"`{msgspec.json.encode(field.default).decode()}`"
-    value = field.default.value if isinstance(field.default, Enum) else field.default
-    return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def _words(kind: inspect.Type) -> str:
-    match kind:
-        case inspect.Metadata():
-            return _words(kind.type)
-        case inspect.UnionType():
-            parts = [_words(part) for part in kind.types if not isinstance(part, inspect.NoneType)]
-            null = ["null"] if len(parts) < len(kind.types) else []
-            return " or ".join([*parts, *null])
-        case inspect.EnumType():
-            return ", ".join(f"`{member.value}`" for member in kind.cls)
-        case inspect.LiteralType():
-            return ", ".join(f"`{value}`" for value in kind.values)
-        case inspect.StrType():
-            return f"text, {kind.min_length or 0} to {kind.max_length} characters" if kind.max_length else "text"
-        case inspect.IntType():
-            return f"number, {kind.ge} or more" if kind.le is None else f"number, {kind.ge} to {kind.le}"
-        case inspect.ListType():
-            least = f"{kind.min_length} to " if kind.min_length else "up to "
-            inner = "items" if isinstance(kind.item_type, inspect.RawType) else _words(kind.item_type)
-            return f"list of {least}{kind.max_length} {inner}"
-        case inspect.StructType():
-            tag = [f'{kind.tag_field} "{kind.tag}"'] if kind.tag else []
-            return "{" + ", ".join([*tag, *(field.encode_name for field in kind.fields)]) + "}"
-        case inspect.DateTimeType():
-            return "time with offset"
-    return _PLAIN.get(type(kind), type(kind).__name__)
-
-
-_PLAIN = {
-    inspect.BoolType: "true or false",
-    inspect.UUIDType: "id",
-    inspect.DateType: "date, as 2026-10-05",
-    inspect.DecimalType: "amount as text",
+_FORMATS = {
+    "date-time": "time with offset",
+    "date": "date, as 2026-10-05",
+    "uuid": "id",
+    "decimal": "amount as text",
 }
+_TYPES = {"boolean": "true or false", "null": "null"}
+
+
+def _default(field: dict[str, Any], required: bool) -> str:
+    if required:
+        return "required"
+    value = field.get("default")
+    return "none" if value is None else f"`{msgspec.json.encode(value).decode().strip(chr(34))}`"
 
 
 def _codes() -> Iterator[str]:
@@ -156,6 +164,20 @@ def _codes() -> Iterator[str]:
     )
 
 
+def page() -> str:
+    return Page(_document()).text()
+
+
+def openapi() -> str:
+    return msgspec.json.format(msgspec.json.encode(_document()), indent=1).decode() + "\n"
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(describe(endpoints(MagicMock()))))
+    return document
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    print(f"{PAGE} written")
+    (DOCS / "openapi.json").write_text(openapi(), encoding="utf-8")
+    (DOCS / "api.md").write_text(page(), encoding="utf-8")
+    print(f"openapi.json and api.md written in {DOCS}")

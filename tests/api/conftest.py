@@ -52,7 +52,7 @@ class World:
     """Requests as text, answers as values."""
 
     engine: Engine
-    clock: ManualClock
+    clock: Any
     session: aiohttp.ClientSession
     url: str
     owner: Any
@@ -142,15 +142,20 @@ def record(call_id: str, extension: str, **more: Any) -> dict[str, Any]:
     return call | more
 
 
+SET_BY_HAND = ManualClock(START)
+"""A clock of the world's own; None = PostgreSQL's."""
+
 OpenWorld = Callable[..., Any]
 
 
 @asynccontextmanager
-async def opened_world(endpoints: Servers, folder: Path, **parts: Any) -> AsyncIterator[World]:
-    """A world with an empty schema, at START; options are those of Parts."""
+async def opened_world(
+    endpoints: Servers, folder: Path, clock: ManualClock | None = SET_BY_HAND, **parts: Any
+) -> AsyncIterator[World]:
+    """A world with an empty schema, at START (clock None = PostgreSQL's); options are those of Parts."""
     schema = f"api_{next(_numbers)}_{folder.name.replace('-', '_').lower()[-20:]}"
     await migrate(endpoints.postgres_admin_dsn, schema)
-    clock = ManualClock(START)
+    clock = ManualClock(START) if clock is SET_BY_HAND else clock
     settings = {
         "postgres_dsn": endpoints.postgres_dsn,
         "redis_url": endpoints.redis_url,

@@ -33,11 +33,11 @@ OPERATIONS = {
 
 
 def test_the_file_is_made_from_the_code() -> None:
-    code = "import openapi_json; print(openapi_json.text(), end='')"
+    code = "import api_page; print(api_page.openapi(), end='')"
     made = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=True
     )
-    assert made.stdout == (ROOT / "docs/openapi.json").read_text(), "run scripts/openapi_json.py"
+    assert made.stdout == (ROOT / "docs/openapi.json").read_text(), "run scripts/api_page.py"
 
 
 def test_it_is_a_valid_document() -> None:

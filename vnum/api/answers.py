@@ -44,6 +44,11 @@ def json_answer(status: int, value: object, *, final: bool = True, kept: bool = 
     return Answer(status, _ENCODER.encode(value), None, final, kept, fresh)
 
 
+def next_page(more: str | None) -> dict[str, str]:
+    """`next` of a list, where there is more."""
+    return {} if more is None else {"next": more}
+
+
 def problem_answer(problem: Problem) -> Answer:
     return Answer(problem.status, _ENCODER.encode(problem), problem.code)
 

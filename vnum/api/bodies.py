@@ -45,11 +45,22 @@ def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
 
 
 def read_query(query: Mapping[str, str], kind: type[T]) -> T:
-    """The query parameters as a struct. Raises Refused (invalid_request)."""
+    """The query parameters as a struct; what is there has a value. Raises Refused (invalid_request)."""
     try:
-        return msgspec.convert(dict(query), kind, strict=False)
+        asked = msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as error:
         raise Refused(Code.INVALID_REQUEST, explain(error, kind)) from None
+    struct: Any = kind
+    for name, field in _fields(struct).items():
+        if name in query and getattr(asked, field) is None:
+            raise Refused(Code.INVALID_REQUEST, f"{name}: null is no value; leave it out")
+    return asked
+
+
+@cache
+def _fields(kind: Any) -> dict[str, str]:
+    """The name of each field of a struct, by the name that callers know."""
+    return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
 
 
 def storable(text: str) -> bool:

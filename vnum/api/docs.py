@@ -4,6 +4,8 @@ The page is Swagger UI, out of a wheel; nothing is loaded from anywhere else, an
 that is typed there stays in the page's memory.
 """
 
+import asyncio
+import gzip
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -17,12 +19,13 @@ from vnum.api.endpoint import Endpoint
 from vnum.api.openapi import describe
 
 WHEEL: Final = "mkdocs_swagger_ui_tag"
-_START: Final = "start.js"
 ASSETS: Final = {
     "swagger-ui.css": ("swagger-ui/stylesheets/swagger-ui.css", "text/css"),
     "swagger-ui-bundle.js": ("swagger-ui/javascripts/swagger-ui-bundle.js", "text/javascript"),
-    _START: (None, "text/javascript"),
 }
+"""Files of the wheel, by the names under which the page asks for them."""
+
+QUICKSTART: Final = Path(__file__).with_name("quickstart.md")
 PAGE: Final = """\
 <!doctype html>
 <html lang="en">
@@ -65,27 +68,35 @@ _HEADERS: Final = {
 
 
 def add_docs(app: web.Application, endpoints: Sequence[Endpoint]) -> None:
-    """Both paths, for anyone. The document is made when it is asked for first."""
+    """Both paths, for anyone. What is sent is made when it is asked for first."""
 
-    @cache
     def document() -> bytes:
         return msgspec.json.encode(describe(endpoints))
 
     app.router.add_get("/openapi.json", _sending(document, "application/json"))
     app.router.add_get("/docs", _sending(PAGE.encode, "text/html"))
+    app.router.add_get("/docs/start.js", _sending(START.encode, "text/javascript"))
+    app.router.add_get("/docs/quickstart.md", _sending(QUICKSTART.read_bytes, "text/plain"))
     for name, (file, kind) in ASSETS.items():
-        read = START.encode if file is None else cache((_wheel() / file).read_bytes)
-        app.router.add_get(f"/docs/{name}", _sending(read, kind, max_age_s=86_400))
+        app.router.add_get(f"/docs/{name}", _sending((_wheel() / file).read_bytes, kind, max_age_s=86_400))
 
 
 def _sending(
     read: Callable[[], bytes], kind: str, max_age_s: int = 0
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def send(_: web.Request) -> web.Response:
-        headers = {**_HEADERS, hdrs.CACHE_CONTROL: f"max-age={max_age_s}"}
-        response = web.Response(body=read(), content_type=kind, charset="utf-8", headers=headers)
-        response.enable_compression()
-        return response
+    """Read and packed once, beside the loop: some of it is large."""
+
+    @cache
+    def made(packed: bool) -> bytes:
+        return gzip.compress(made(False)) if packed else read()
+
+    async def send(request: web.Request) -> web.Response:
+        packed = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+        headers = {**_HEADERS, hdrs.CACHE_CONTROL: f"max-age={max_age_s}", hdrs.VARY: hdrs.ACCEPT_ENCODING}
+        if packed:
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        body = await asyncio.to_thread(made, packed)
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
     return send
 

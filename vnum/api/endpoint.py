@@ -104,7 +104,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     `gives` = the struct of the answer, `sends` = the media types of a file, `status` = of success. `refuses` = its own
     codes, beyond those of every endpoint of its kind (`vnum.api.openapi.codes`); `within` = codes that stand inside of
     an answer of 200, of an item or a decision. `example` = a body or query to show, where the one that is made of the
-    fields (`vnum.api.openapi.examples`) makes no sense.
+    fields (`vnum.api.openapi.examples`) makes no sense; `file` = a file to show, where one is the body.
     """
 
     gives: type[msgspec.Struct] | None
@@ -113,6 +113,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     refuses: tuple[str, ...]
     within: tuple[str, ...]
     example: dict[str, object] | None
+    file: str | None
 
 
 def answers(
@@ -123,12 +124,13 @@ def answers(
     refuses: tuple[str, ...] = (),
     within: tuple[str, ...] = (),
     example: dict[str, object] | None = None,
+    file: str | None = None,
 ) -> Callable[[F], F]:
     """Declares what the method that runs an endpoint answers; see Told."""
 
     def declared(run: F) -> F:
         vars(run)["told"] = Told(
-            gives=gives, sends=sends, status=status, refuses=refuses, within=within, example=example
+            gives=gives, sends=sends, status=status, refuses=refuses, within=within, example=example, file=file
         )
         return run
 

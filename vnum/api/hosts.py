@@ -10,15 +10,25 @@ from vnum.engine import Engine
 from vnum.model.hosts import Host, HostState
 from vnum.model.refusals import Code
 from vnum.service.care import PoolUse
-from vnum.service.hosts import NewHost
+from vnum.service.hosts import PAGE, NewHost
+from vnum.service.orders import Name
 
 
 class HostChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: HostState
 
 
-class HostList(msgspec.Struct, frozen=True):
+class HostQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`after` = `next` of the page before."""
+
+    after: Name | None = None
+
+
+class HostList(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`next` = what to send as `after` for more."""
+
     hosts: list[Host]
+    next: str | None = None
 
 
 class Hosts:
@@ -28,7 +38,7 @@ class Hosts:
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("POST", "/v1/hosts", ADMINS, self.add, NewHost),
-            Endpoint("GET", "/v1/hosts", ADMINS, self.list),
+            Endpoint("GET", "/v1/hosts", ADMINS, self.list, HostQuery),
             Endpoint("PATCH", "/v1/hosts/{host}", ADMINS, self.change, HostChange),
             Endpoint("GET", "/v1/pool", ADMINS, self.pool),
         ]
@@ -39,9 +49,12 @@ class Hosts:
         return json_answer(201, await self._engine.hosts.add(new))
 
     @answers(HostList)
-    async def list(self, call: Call, asked: Nothing) -> Answer:
-        """Every host with its state."""
-        return json_answer(200, HostList(await self._engine.hosts.list()))
+    async def list(self, call: Call, asked: HostQuery) -> Answer:
+        """Hosts with their states, 1,000 at a time, by number."""
+        every = sorted(await self._engine.hosts.list(), key=lambda host: host.host)
+        left = [host for host in every if host.host > (asked.after or "")]
+        more = left[PAGE - 1].host if len(left) > PAGE else None
+        return json_answer(200, HostList(left[:PAGE], more))
 
     @answers(Host, refuses=(Code.HOST_NOT_FOUND, Code.HOST_IN_USE))
     async def change(self, call: Call, change: HostChange) -> Answer:

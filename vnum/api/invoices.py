@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from aiohttp import web
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, next_page, utc
 from vnum.api.auth import FINANCE
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
@@ -55,7 +55,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvoiceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`after` = the number of the last invoice of the page before."""
+    """`after` = `next` of the page before."""
 
     period: Month | None = None
     merchant_id: Name | None = None
@@ -63,7 +63,7 @@ class InvoiceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DraftQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`after` = the last merchant_id of the page before."""
+    """`after` = `next` of the page before."""
 
     period: Month
     merchant_id: Name | None = None
@@ -264,11 +264,6 @@ class Invoices:
         form = asked.format
         async with aclosing(self._invoices.export(selection, form, bom=asked.bom)) as pieces:
             return await send_file(call, pieces, _TYPES[form], f"{name}.{form.ending}")
-
-
-def next_page(more: str | None) -> dict[str, str]:
-    """`next`, where there is more."""
-    return {} if more is None else {"next": more}
 
 
 def invoice_number(call: Call) -> str:

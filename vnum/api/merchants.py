@@ -17,7 +17,7 @@ from vnum.service.orders import Name
 
 
 class MerchantQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`after` = the last merchant_id of the page before."""
+    """`after` = `next` of the page before."""
 
     after: Name | None = None
 

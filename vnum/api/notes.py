@@ -8,13 +8,13 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from vnum.api.answers import Answer, json_answer
+from vnum.api.answers import Answer, json_answer, next_page
 from vnum.api.auth import FINANCE
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.files import send_file
 from vnum.api.idempotency import Once
-from vnum.api.invoices import UNSENT, Month, TaxShareView, invoice_number, next_page
+from vnum.api.invoices import UNSENT, Month, TaxShareView, invoice_number
 from vnum.engine import Engine
 from vnum.finance import Note, NoteNotFound, Rerated, RerateReport, note_head, plain, two_places
 from vnum.model.refusals import Code, Refused
@@ -34,7 +34,7 @@ class NewNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NoteQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`period` of the invoices. `after` = the number of the last note of the page before."""
+    """`period` of the invoices. `after` = `next` of the page before."""
 
     period: Month | None = None
     merchant_id: Name | None = None

@@ -119,7 +119,7 @@ class Orders:
             Endpoint("GET", "/v1/waybills/{carrier}/{waybill_no}", READERS, self.waybill),
         ]
 
-    @answers(DecryptResults, within=ENDED)
+    @answers(DecryptResults, within=(Code.INVALID_REQUEST, *ENDED))
     async def decrypt(self, call: Call, asked: Decrypted) -> Answer:
         """The virtual numbers of up to 20 orders, from shipped on; a result an item, in order. Never a phone."""
         read = [_read(item) for item in asked.items]

@@ -28,6 +28,12 @@ SHOWN: Final = 1_000
 """Differences in a JSON answer."""
 
 
+SHOWN_FILE: Final = """\
+call_id,host,extension,caller,call_time,answer_time,release_time
+c-1,18400913965,7576,02112345678,2026-10-05T04:01:00Z,2026-10-05T04:01:10Z,2026-10-05T04:02:11Z
+"""
+
+
 class Output(StrEnum):
     JSON = "json"
     CSV = "csv"
@@ -129,7 +135,7 @@ class Reconciliations:
             Endpoint("POST", "/v1/reconciliations", FINANCE, self.reconcile, ReconciliationQuery, file=True),
         ]
 
-    @answers(ReconciliationView, sends=("text/csv",), refuses=(Code.UNUSABLE_FILE, Code.OVERLOADED))
+    @answers(ReconciliationView, sends=("text/csv",), refuses=(Code.UNUSABLE_FILE, Code.OVERLOADED), file=SHOWN_FILE)
     async def reconcile(self, call: Call, asked: ReconciliationQuery) -> Answer | web.StreamResponse:
         """Compares a carrier's call file (the body, text/csv) with our calls; changes nothing."""
         if call.caller.merchants is not None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, next_page, utc
 from vnum.api.auth import FINANCE, PRICERS
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
@@ -14,7 +14,7 @@ from vnum.engine import Engine
 from vnum.finance import Assignment, Listed, TariffVersion, plain
 from vnum.model.refusals import Code, Refused
 from vnum.service.orders import Name
-from vnum.service.tariffs import NewTariff
+from vnum.service.tariffs import PAGE, NewTariff
 
 
 class NewAssignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,6 +22,12 @@ class NewAssignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     tariff_id: Name
     effective_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class TariffQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`after` = `next` of the page before."""
+
+    after: Annotated[str, msgspec.Meta(max_length=80, pattern=r"^.+:[0-9]{1,9}$(?!\n)")] | None = None
 
 
 class StartedDayView(msgspec.Struct, frozen=True, kw_only=True, tag="started_day", tag_field="model"):
@@ -97,7 +103,7 @@ class Tariffs:
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("POST", "/v1/tariffs", FINANCE, self.add, NewTariff),
-            Endpoint("GET", "/v1/tariffs", FINANCE, self.list),
+            Endpoint("GET", "/v1/tariffs", FINANCE, self.list, TariffQuery),
             Endpoint("POST", "/v1/merchants/{merchant_id}/tariffs", PRICERS, self.assign, NewAssignment),
             Endpoint("GET", "/v1/merchants/{merchant_id}/tariffs", PRICERS, self.of_merchant),
         ]
@@ -109,10 +115,14 @@ class Tariffs:
         return json_answer(201, shown_version(await self._tariffs.add(new, call.caller.key_id)))
 
     @answers(TariffList)
-    async def list(self, call: Call, asked: Nothing) -> Answer:
-        """Every version of every tariff, with who added it."""
+    async def list(self, call: Call, asked: TariffQuery) -> Answer:
+        """Versions of tariffs, by tariff and version, 1,000 at a time, with who added them."""
         _untied(call)
-        return json_answer(200, {"tariffs": [shown(listed) for listed in await self._tariffs.listing()]})
+        after = ("", 0) if asked.after is None else _place(asked.after)
+        left = [listed for listed in sorted(await self._tariffs.listing(), key=_key) if _key(listed) > after]
+        shown_now = [shown(listed) for listed in left[:PAGE]]
+        more = _cursor(left[PAGE - 1]) if len(left) > PAGE else None
+        return json_answer(200, {"tariffs": shown_now, **next_page(more)})
 
     @answers(AssignmentView, status=(201,), refuses=(Code.MERCHANT_NOT_FOUND, Code.TARIFF_NOT_FOUND, "tariff_invalid"))
     async def assign(self, call: Call, new: NewAssignment) -> Answer:
@@ -159,6 +169,23 @@ def shown_version(version: TariffVersion) -> Mapping[str, object]:
 
 def _assignment(assignment: Assignment) -> Mapping[str, object]:
     return {"tariff_id": assignment.tariff_id, "effective_from": utc(assignment.effective_from)}
+
+
+def _key(listed: Listed) -> tuple[str, int]:
+    return listed.version.tariff_id, listed.version.version
+
+
+def _cursor(last: Listed) -> str:
+    """Where the next page begins."""
+    return "{}:{}".format(*_key(last))
+
+
+def _place(cursor: str) -> tuple[str, int]:
+    """Raises Refused (invalid_request)."""
+    tariff_id, colon, version = cursor.rpartition(":")
+    if colon and version.isascii() and version.isdigit():
+        return tariff_id, int(version)
+    raise Refused(Code.INVALID_REQUEST, "after: send what `next` of the page before says")
 
 
 def _merchant_id(call: Call) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model.ids import RANDOM_BYTES, new_id
+from vnum.model.instants import EPOCH
 from vnum.service.clock import Clock, peek
 from vnum.store import audit as stored
 from vnum.store.database import Database
@@ -106,7 +107,7 @@ class Audit:
         """What was done in a cell within [since, until), the newest first. `before` = the last id of the page
         before."""
         lowest = bytes(RANDOM_BYTES)
-        span = (new_id(0, since, lowest), before or new_id(0, until, lowest))
+        span = (new_id(0, max(since, EPOCH), lowest), before or new_id(0, max(until, EPOCH), lowest))
         records = await stored.entries(self._database, cell, span, by, subject, most)
         return [_entry(cell, record) for record in records]
 

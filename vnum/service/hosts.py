@@ -16,6 +16,8 @@ from vnum.service.registry import Registry
 from vnum.store import hosts as stored
 from vnum.store.database import Database
 
+PAGE = 1_000
+
 WRITERS = timedelta(seconds=60)
 """How long a retirement waits for the statements that began before it."""
 

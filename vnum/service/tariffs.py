@@ -34,6 +34,8 @@ from vnum.service.orders import Name, Text
 from vnum.store import merchants as stored
 from vnum.store.database import Connection, Database
 
+PAGE = 1_000
+
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 

@@ -1,5 +1,6 @@
 """The whole document."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -8,7 +9,7 @@ from typing import Final
 from vnum.api.endpoint import Endpoint
 from vnum.api.idempotency import REPLAYED
 from vnum.api.openapi.codes import codes_of
-from vnum.api.openapi.operations import IDEMPOTENCY_KEY, Lacking, Operations, operation_id, refusals_of
+from vnum.api.openapi.operations import IDEMPOTENCY_KEY, Lacking, Operations, operation_id, refusals_of, tag_of
 from vnum.api.openapi.schemas import Json, Struct, schemas_of
 from vnum.api.problems import Problem, problem
 
@@ -28,7 +29,7 @@ it is. Paths that are not there are answered 404 `not_found`, methods that a pat
 Items of batches are answered in order; where a result has a `status`, it is the HTTP code that the item alone would \
 have got. Lists have a `next` when there is more: send it as `after`.
 
-A path from the first key to the first invoice: `docs/quickstart.md`.
+[From the first key to the first invoice](docs/quickstart.md), by curl.
 """
 _HEADERS: Final[Json] = {
     "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
@@ -52,7 +53,8 @@ def describe(endpoints: Sequence[Endpoint]) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "vnum", "version": version("vnum"), "description": _ABOUT, "license": _LICENSE},
         "servers": [{"url": "/"}],
-        "paths": dict(sorted(paths.items())),
+        "tags": _tags(told),
+        "paths": dict(paths),
         "components": {
             "schemas": dict(sorted(_without_queries(told, components).items())),
             "responses": dict(sorted(refusals_of(told).items())),
@@ -62,6 +64,12 @@ def describe(endpoints: Sequence[Endpoint]) -> Json:
             "securitySchemes": {"key": _KEY},
         },
     }
+
+
+def _tags(endpoints: Sequence[Endpoint]) -> list[Json]:
+    """The nouns in order, each with what its module says of itself."""
+    modules = {tag_of(endpoint): sys.modules[endpoint.run.__module__] for endpoint in endpoints}
+    return [{"name": tag, "description": (module.__doc__ or "").partition("\n")[0]} for tag, module in modules.items()]
 
 
 _LICENSE: Final[Json] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}

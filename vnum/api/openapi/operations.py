@@ -50,6 +50,8 @@ class Operations:
                 "tags": [tag_of(endpoint)],
                 "summary": summary.rstrip("."),
                 "description": "\n\n".join([*_prose(rest), *_facts(endpoint, told)]),
+                "x-roles": sorted(endpoint.roles),
+                "x-codes-within": sorted(set(told.within)),
                 "security": [{"key": []}] if endpoint.roles else [],
                 **_some("parameters", [*_path(endpoint), *self._query(endpoint, told), *_headers(endpoint)]),
                 **self._body(endpoint, told),
@@ -77,7 +79,14 @@ class Operations:
 
     def _body(self, endpoint: Endpoint, told: Told) -> Json:
         if endpoint.file:
-            return {"requestBody": {"required": True, "content": {_CSV: {"schema": {"type": "string"}}}}}
+            if told.file is None:
+                raise NoExample("give a file to show: @answers(..., file=...)")
+            return {
+                "requestBody": {
+                    "required": True,
+                    "content": {_CSV: {"schema": {"type": "string"}, "example": told.file}},
+                }
+            }
         if not endpoint.has_body:
             return {}
         example = told.example or example_of(endpoint.takes)
@@ -178,7 +187,9 @@ def _some(name: str, value: Json | list[Json]) -> Json:
 IDEMPOTENCY_KEY: Final[Json] = {
     "name": HEADER,
     "in": "header",
-    "description": "The same request under it within 24 hours is answered as the first time, and nothing is done again",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": "^[!-~]+$"},
-    "example": "9b2c1e4a-bind-A1001",
+    "description": (
+        "1 to 200 printable ASCII characters, for instance `bind-A1001`. The same request under it within 24 hours is "
+        "answered as the first time, and nothing is done again"
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": "^[ -~]+$(?!\\n)"},
 }

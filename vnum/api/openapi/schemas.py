@@ -22,6 +22,8 @@ def schemas_of(structs: Iterable[Struct]) -> tuple[dict[Struct, Json], Json]:
     for struct in asked:
         for name, items in raw_items(struct).items():
             components[_name(by_struct[struct])]["properties"][name]["items"] = by_struct[items]
+    for name, tag in _needless_tags(asked):
+        components[name]["required"].remove(tag)
     for schema in components.values():
         schema.pop("title", None)  # it repeats the name
     short = {_TOP + name: _TOP + _short(name) for name in components}
@@ -51,6 +53,16 @@ def fields_of(struct: Struct) -> Sequence[inspect.Field]:
     return info.fields
 
 
+def _needless_tags(structs: Iterable[Struct]) -> set[tuple[str, str]]:
+    """(component, field) of tags that tell nothing apart: msgspec reads such a struct without them too."""
+    kinds = [field.type for struct in structs for field in fields_of(struct)]
+    return {
+        (kind.cls.__name__, kind.tag_field)
+        for kind in kinds
+        if isinstance(kind, inspect.StructType) and kind.tag_field is not None
+    }
+
+
 def without_null(schema: Json) -> Json:
     """Of what may be left out of a query, but can not be null there."""
     if "anyOf" not in schema:
@@ -73,7 +85,10 @@ def _short(name: str) -> str:
 
 
 def _renamed(schema: Any, names: dict[str, str]) -> Any:
+    """With other names, and amounts as they may be sent."""
     match schema:
+        case {"type": "string", "format": "decimal"}:
+            return {**schema, "type": ["string", "number"]}
         case dict():
             return {
                 key: names.get(value, value) if key == "$ref" else _renamed(value, names)
