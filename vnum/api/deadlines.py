@@ -36,7 +36,8 @@ class TookTooLong(Exception):
 
 
 class Deadlines:
-    """The requests under way, and when each began (seconds of perf_counter). One sweep looks at all of them, so that no request needs a timer of its own."""
+    """The requests under way, and when each began (seconds of perf_counter). One sweep looks at all of them, so that no
+    request needs a timer of its own."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
