@@ -7,7 +7,7 @@ import msgspec
 from vnum.api.answers import Answer, json_answer, utc
 from vnum.api.auth import GRANTORS
 from vnum.api.bodies import Nothing, storable
-from vnum.api.endpoint import Call, Endpoint
+from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.model.refusals import Code, Refused
 from vnum.service.grants import Grant
@@ -37,14 +37,17 @@ class Grants:
             Endpoint("DELETE", f"{path}/{{isv}}", GRANTORS, self.withdraw, audited=True),
         ]
 
+    @answers(Grant, refuses=(Code.MERCHANT_NOT_FOUND, Code.KEY_NOT_FOUND))
     async def give(self, call: Call, asked: Nothing) -> Answer:
         """Lets an isv's key (by its id) act for the merchant; one that may already stays as it is."""
         return json_answer(200, _shown(await self._grants.give(_merchant(call), _isv(call))))
 
+    @answers(Grant, refuses=(Code.MERCHANT_NOT_FOUND, Code.GRANT_NOT_FOUND))
     async def withdraw(self, call: Call, asked: Nothing) -> Answer:
         """Takes the grant back; felt by every server within 3 seconds."""
         return json_answer(200, _shown(await self._grants.withdraw(_merchant(call), _isv(call))))
 
+    @answers(GrantList, refuses=(Code.MERCHANT_NOT_FOUND,))
     async def list(self, call: Call, asked: GrantQuery) -> Answer:
         """Every grant of the merchant, withdrawn ones too, the newest first, up to 500 at a time."""
         found, more = await self._grants.page(_merchant(call), asked.after)
@@ -60,10 +63,7 @@ def _merchant(call: Call) -> str:
 
 
 def _isv(call: Call) -> str:
-    isv = call.named("isv")
-    if not storable(isv):
-        raise Refused(Code.KEY_NOT_FOUND, "no key of an isv with this id is in force")
-    return isv
+    return named if storable(named := call.named("isv")) else ""
 
 
 def _shown(grant: Grant) -> Grant:
