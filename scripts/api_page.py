@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import msgspec
+import signing_section
 from msgspec import inspect
 
 from vnum.api.app import endpoints
@@ -54,7 +55,7 @@ A wrong extension may be keyed three times a call (counted once per call and dig
 
 def page() -> str:
     routes = endpoints(MagicMock())
-    return "\n".join([HEAD, *_routes(routes), *_fields(routes), *_codes()]) + "\n"
+    return "\n".join([HEAD, signing_section.TEXT, *_routes(routes), *_fields(routes), *_codes()]) + "\n"
 
 
 def _routes(routes: list[Endpoint]) -> Iterator[str]:
