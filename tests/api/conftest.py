@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import aiohttp
 import asyncpg
 import pytest
+from yarl import URL
 
 from vnum.api.server import serve
 from vnum.engine import Engine, Parts, open_engine
@@ -70,7 +71,9 @@ class World:
         key: str | None = None,
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
+        encoded: bool = False,
     ) -> Reply:
+        """`encoded` = the path is sent as it is written here."""
         sent = dict(headers or {})
         if role is not None:
             sent.setdefault("Authorization", f"Bearer {self.keys.get(role, role)}")
@@ -78,7 +81,13 @@ class World:
             sent["Idempotency-Key"] = key
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
-        async with self.session.request(method, self.url + path, json=json, data=data, headers=sent) as response:
+        async with self.session.request(
+            method,
+            URL(self.url + path, encoded=True) if encoded else self.url + path,
+            json=json,
+            data=data,
+            headers=sent,
+        ) as response:
             raw = await response.read()
             body: Any = raw
             if "json" in response.content_type:

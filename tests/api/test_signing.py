@@ -65,7 +65,9 @@ class Signer:
             if parts[name] is not None
         }
         data = parts["body"] if parts["method"] != "GET" else None
-        return await self.world.call(parts["method"], parts["target"], data=data, role=None, headers=headers)
+        return await self.world.call(
+            parts["method"], parts["target"], data=data, role=None, headers=headers, encoded=True
+        )
 
 
 @pytest.fixture
@@ -95,10 +97,7 @@ CHANGED: list[dict[str, Any]] = [
     {"body": b'{"items":[{"merchant_id":"m1","order_id":"o2"}]}'},
     {"body": b'{"items":[{"merchant_id":"m1","order_id":"o1"}]} '},
     {"body": b""},
-    {"method": "PUT"},
-    {"target": "/v1/labels/current?"},  # the same, to aiohttp; see below
     {"target": "/v1/labels/current?x=1"},
-    {"target": "/v1/labels/./current"},
     {"target": "/v1/labels/curren%74"},
     {"timestamp": "2026-10-05T04:00:01Z"},
     {"timestamp": "2026-10-05T12:00:00+08:00"},
@@ -121,12 +120,9 @@ CHANGED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("sent", [one for one in CHANGED if one != {"target": "/v1/labels/current?"}], ids=str)
+@pytest.mark.parametrize("sent", CHANGED, ids=str)
 async def test_what_was_changed_on_the_way_is_refused_alike(signer: Signer, sent: dict[str, Any]) -> None:
     reply = await signer.send(sent=sent)
-    if "method" in sent or sent.get("target", "").startswith("/v1/labels/."):
-        assert reply.status in (401, 405, 404)  # no such path, or the client itself made another of it
-        return
     assert (reply.status, reply.code) == (401, "signature_invalid"), reply.body
     assert reply.body["detail"] == (await signer.send(sent={"signature": "0" * 64})).body["detail"]
     assert reply.headers["WWW-Authenticate"] == "Bearer"
