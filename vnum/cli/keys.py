@@ -59,7 +59,7 @@ async def add(
     _tell(made)
 
 
-@keys.command()
+@keys.command("rotate")
 @click.argument("key_id")
 @click.option(
     "--overlap",
@@ -69,7 +69,7 @@ async def add(
     help="How long the former secret goes on: 7d, 12h, 30m; 0 = it ends now.",
 )
 @command
-async def rotate(key_id: str, overlap: timedelta) -> None:
+async def rotate_key(key_id: str, overlap: timedelta) -> None:
     """Make a second secret for a key, named by its id. It is shown this once."""
     async with engine() as opened:
         made = await opened.keys.rotate(key_id, overlap)

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from asyncpg import Record
 
-from vnum.model.acting import acting
+from vnum.model.acting import acting, untied
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
 from vnum.service.keys import KnownKeys
@@ -37,6 +37,10 @@ class Grants:
     async def give(self, merchant_id: str, isv: str) -> Grant:
         """From now on; one that is in force stays as it is. Raises Refused: merchant_not_found, key_not_found."""
         now = await peek(self._clock, self._database)
+        with untied():  # whose grant it is was asked before; keys and the audit are not the merchant's
+            return await self._give(merchant_id, isv, now)
+
+    async def _give(self, merchant_id: str, isv: str, now: datetime) -> Grant:
         async with self._database.acquire() as connection, connection.transaction():
             merchant, key = await stored.parties(connection, merchant_id, isv, now)
             if not merchant:
@@ -54,6 +58,10 @@ class Grants:
         """At once here, within seconds (FRESH_S) in other processes; what was withdrawn stays so. Raises Refused
         (grant_not_found)."""
         now = await peek(self._clock, self._database)
+        with untied():
+            return await self._withdraw(merchant_id, isv, now)
+
+    async def _withdraw(self, merchant_id: str, isv: str, now: datetime) -> Grant:
         async with self._database.acquire() as connection, connection.transaction():
             if await stored.withdraw(connection, merchant_id, isv, now, acting().by):
                 await audit.add(connection, 0, now, "grant.withdrawn", [isv], f"by merchant {merchant_id}")
