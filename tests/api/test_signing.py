@@ -218,8 +218,10 @@ async def test_what_the_role_may_not_do(signer: Signer) -> None:
 async def test_a_file_is_held_against_its_signed_digest(world: World) -> None:
     made = (await world.post("/v1/keys", {"role": "finance", "signed": True}, role="admin")).body
     finance = Signer(world, made["key_id"], made["secret"])
-    file = b"call_id,host,extension,answer_time,release_time\n"
-    target = "/v1/reconciliations?period=2026-10&format=plain"
+    times = b"2026-10-05T12:01:00+08:00,2026-10-05T12:01:10+08:00,2026-10-05T12:02:11+08:00"
+    line = b"c%d,18400913965,7576,13712345678," + times + b",0.04\n"
+    file = b"call_id,host,extension,caller,call_time,answer_time,release_time,cost\n" + line % 1
+    target = "/v1/reconciliations"
 
     async def send(came: bytes, digest: str | None) -> Reply:
         path, _, query = target.partition("?")
@@ -246,9 +248,11 @@ async def test_a_file_is_held_against_its_signed_digest(world: World) -> None:
         return await world.call("POST", target, data=came, role=None, headers=headers)
 
     good = sha256(file).hexdigest()
-    assert (await send(file, good)).code != "signature_invalid"
-    assert (await send(file + b"c1,x\n", good)).code == "signature_invalid"
-    assert (await send(file + b"c1,x\n", sha256(file + b"c1,x\n").hexdigest())).code == "signature_invalid"
+    read = await send(file, good)
+    assert read.status == 200, read.body
+    other = file + line % 2
+    assert (await send(other, good)).code == "signature_invalid"
+    assert (await send(other, sha256(other).hexdigest())).code == "signature_invalid"
     assert (await send(file, None)).code == "signature_invalid"
 
 

@@ -19,7 +19,11 @@ from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE, HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.streams import StreamReader
 
-from vnum.api.answers import Plain
+from vnum.api.answers import Plain, problem_answer, response_of
+from vnum.api.problems import EdgeCode, problem
+from vnum.api.request_ids import HEADER, known_as
+from vnum.meters import REFUSALS
+from vnum.model.refusals import Code
 
 MOST_BYTES: Final = 65_536
 """A longer body is read piece by piece, by aiohttp."""
@@ -160,6 +164,26 @@ class Connection(web.RequestHandler):
         if self._busy:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What can not be parsed is refused as everything else is; aiohttp would quote it."""
+        super().handle_error(request, status, exc, message)
+        wrong = (
+            problem(Code.INVALID_REQUEST, "the head of the request is malformed or too long")
+            if status < 500
+            else problem(EdgeCode.INTERNAL_ERROR, "something is wrong on our side; it was logged")
+        )
+        REFUSALS.labels(wrong.code).inc()
+        response = response_of(problem_answer(wrong))
+        response.headers[HEADER] = known_as(None)
+        response.force_close()
+        return response
 
     def _done(self) -> None:
         """What came in meanwhile is aiohttp's."""

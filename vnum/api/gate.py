@@ -20,7 +20,7 @@ SIGNATURE: Final = "X-Vnum-Signature"
 CONTENT: Final = "X-Vnum-Content-SHA256"
 """SHA-256 of a body that is a file: it is signed before it is read, and held against what came at its end."""
 
-DIGEST: Final = "digest"
+DIGEST: Final = web.RequestKey("digest", str)
 FORWARDED: Final = "X-Forwarded-For"
 _UNAUTHORIZED: Final = frozenset({Code.UNAUTHORIZED, Code.SIGNATURE_INVALID})
 _NO_BODY: Final = sha256().hexdigest()

@@ -103,7 +103,8 @@ async def list_() -> None:
     async with engine() as opened:
         found = await opened.keys.list()
     table = Table()
-    for column in ("key", "role", "tied to", "note", "rate/s", "made", "last used", "secrets until", "revoked"):
+    table.add_column("key", no_wrap=True)
+    for column in ("role", "tied to", "note", "rate/s", "made", "last used", "secrets until", "revoked"):
         table.add_column(column)
     for key in found:
         tied = ", ".join(key.merchants or ()) or key.carrier or ""
