@@ -43,8 +43,8 @@ from vnum.service.key_ring import ApiKeys
 from vnum.service.labels import Labels
 from vnum.service.lifecycle import Lifecycle
 from vnum.service.lifetime import Lifetime
-from vnum.service.marks import Marks
 from vnum.service.limits import Limits
+from vnum.service.marks import Marks
 from vnum.service.merchants import Merchants
 from vnum.service.messages import Messages
 from vnum.service.notes import Notes

@@ -24,9 +24,9 @@ from vnum.store import bindings as stored
 from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
+from vnum.store import keys as stored_keys
 from vnum.store import marks as stored_marks
 from vnum.store import routes as stored_routes
-from vnum.store import keys as stored_keys
 from vnum.store.database import Database, trying_again
 from vnum.vault import Vault
 
