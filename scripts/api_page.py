@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import msgspec
+import signing_section
 
 from vnum.api.app import endpoints
 from vnum.api.openapi import describe
@@ -25,7 +26,13 @@ JSON in snake_case, `Content-Type: application/json`. Times are RFC 3339, answer
 
 Every POST takes an `Idempotency-Key` (1 to 200 printable characters, kept for 24 hours, scoped by key and path): the same body again gets the kept answer, another body 422 `idempotency_mismatch`. Only `POST /v1/reconciliations` takes none: it changes nothing, and its body is a file (`text/csv`, at most 256 MiB; its formats are in `docs/carriers.md`).
 
-Keys of merchants, ISVs and finance may be tied to merchants, a courier's to a carrier; what a tied key may not see is not found.
+Keys of merchants and finance may be tied to merchants, a courier's to a carrier. An ISV's key sees the merchants that grant it so (`PUT /v1/merchants/{merchant_id}/grants/{isv}`, where `isv` is the key's id), and of those only the ones it is tied to, if any; a withdrawal is felt within 3 seconds. What a key may not see is not found.
+
+A key sends up to a number of requests a second (`VNUM_RATE_PER_S`, or its own); above that comes 429 `rate_limited`, and `Retry-After` says for how many seconds to wait. Too many requests with wrong keys from one address are answered so too. A body must come within seconds (408 `body_timeout`), has at most 2 MiB (413), a batch at most 1,000 items; the request line and a header have at most 8,190 bytes. A request that takes too long is given up (503 `request_timeout`; repeat it, under its `Idempotency-Key` if it had one).
+
+Every answer has an `X-Request-Id`: the caller's own, if it sent one of 1 to 64 characters of `A-Za-z0-9._-` that is no phone, else one of ours. It stands in the log and in the audit.
+
+A key made with `signed` never sends its secret: it signs each request; see [Signing](#signing).
 
 Items of batches are answered in order; where a result has a `status`, it is the HTTP code that the item alone would have got. Lists have a `next` when there is more: it goes into `after`. What is empty may be left out of an answer.
 
@@ -46,7 +53,7 @@ class Page:
         }
 
     def text(self) -> str:
-        return "\n".join([HEAD, *self._routes(), *self._fields(), *_codes()]) + "\n"
+        return "\n".join([HEAD, signing_section.TEXT, *self._routes(), *self._fields(), *_codes()]) + "\n"
 
     def _routes(self) -> Iterator[str]:
         yield "## Routes\n"

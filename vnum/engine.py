@@ -34,14 +34,16 @@ from vnum.service.decrypt import Decrypter
 from vnum.service.deliver import Deliverer
 from vnum.service.disputes import Disputes
 from vnum.service.events import Ends, PoolWatch
+from vnum.service.grants import Grants
 from vnum.service.health import Health
 from vnum.service.hosts import Hosts
 from vnum.service.invoices import Invoices
 from vnum.service.keep import Keeper
-from vnum.service.keys import ApiKeys
+from vnum.service.key_ring import ApiKeys
 from vnum.service.labels import Labels
 from vnum.service.lifecycle import Lifecycle
 from vnum.service.lifetime import Lifetime
+from vnum.service.limits import Limits
 from vnum.service.marks import Marks
 from vnum.service.merchants import Merchants
 from vnum.service.messages import Messages
@@ -53,6 +55,7 @@ from vnum.service.records import Records
 from vnum.service.registry import Registry
 from vnum.service.reviews import Reviews
 from vnum.service.route import Policy, Routes
+from vnum.service.signing import Signing
 from vnum.service.spend import Spending
 from vnum.service.supply import Supply
 from vnum.service.tariffs import Tariffs
@@ -84,6 +87,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     postgres_connections: int = 8
     statement_timeout_s: int = 30
     policy: Policy = Policy()
+    rate_per_s: int = 0
+    auth_failures_per_min: int = 0
     issuer: str = "VN"
     issuer_name: str | None = None
     issuer_tax_no: str | None = None
@@ -148,6 +153,9 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     messages: Messages
     webhooks: Webhooks
     deliverer: Deliverer
+    grants: Grants
+    signing: Signing
+    limits: Limits
     answers: Answers
     health: Health
 
@@ -204,6 +212,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells)
     spending = Spending(database, clock)
+    keys = ApiKeys(database, vault, clock)
     binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
     labels = Labels(database, vault, binder, clock, cells)
     lifetime = Lifetime(database, registry, supply, clock, cells)
@@ -251,10 +260,13 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         bills=Bills(database, clock),
         usages=Usages(database, clock),
         spending=spending,
-        keys=ApiKeys(database),
         messages=Messages(database, vault, registry, clock, cells, gateway, opt_outs.wants_no_texts),
         webhooks=Webhooks(database, vault, clock, parts.webhook_reach),
         deliverer=deliverer,
+        keys=keys,
+        grants=Grants(database, keys, clock),
+        signing=Signing(database, keys),
+        limits=Limits(pool, keys.pace.now, rate_per_s=parts.rate_per_s, failures_per_min=parts.auth_failures_per_min),
         answers=Answers(database, vault),
         health=Health(database, pool),
     )

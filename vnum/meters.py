@@ -26,6 +26,10 @@ REQUEST_S: Final = Histogram(
     registry=_ALONE,
 )
 REFUSALS: Final = Counter("vnum_refusals", "Requests refused, by code.", ["code"], registry=_ALONE)
+RATE_LIMITED: Final = Counter(
+    "vnum_rate_limited", "Requests refused for coming too fast: by their key, by wrong keys of an address.", ["by"],
+    registry=_ALONE,
+)  # fmt: skip
 ROUTES: Final = Counter("vnum_routes", "What the switch was told.", ["action", "code"], registry=_ALONE)
 OPT_OUTS: Final = Counter("vnum_opt_outs", "Recipients' noes, said and withdrawn.", ["scope", "did"], registry=_ALONE)
 MARKS: Final = Counter("vnum_call_marks", "Keys pressed after calls.", ["mark"], registry=_ALONE)

@@ -50,6 +50,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     statement_timeout_s: int = 30
     max_call_seconds: int = 10_800
     call_policy: str | None = None
+    rate_per_s: int = 2_000
+    auth_failures_per_min: int = 60
+    body_timeout_s: int = 20
+    request_timeout_s: int = 60
+    proxy_hops: int = 0
     issuer: str = "VN"
     issuer_name: str | None = None
     issuer_tax_no: str | None = None
@@ -82,6 +87,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 sum(one is not None for one in (self.master_key_file, self.master_key, self.master_key_command)) > 1,
                 "give one of VNUM_MASTER_KEY_FILE, VNUM_MASTER_KEY and VNUM_MASTER_KEY_COMMAND, not more",
             ),
+            (not 0 <= self.rate_per_s <= 1_000_000, "VNUM_RATE_PER_S must be 0 (no limit) to 1000000"),
+            (
+                not 0 <= self.auth_failures_per_min <= 100_000,
+                "VNUM_AUTH_FAILURES_PER_MIN must be 0 (no limit) to 100000",
+            ),
+            (not 1 <= self.body_timeout_s <= 600, "VNUM_BODY_TIMEOUT_S must be 1 to 600"),
+            (not 0 <= self.request_timeout_s <= 3600, "VNUM_REQUEST_TIMEOUT_S must be 0 (no limit) to 3600"),
+            (not 0 <= self.proxy_hops <= 10, "VNUM_PROXY_HOPS must be 0 to 10"),
             (not self.issuer.isalnum(), "VNUM_ISSUER must be letters and digits"),
             (not _is_line(self.issuer_name), f"VNUM_ISSUER_NAME must be {LINE}"),
             (

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import aiohttp
 import asyncpg
 import pytest
+from yarl import URL
 
 from vnum.api.server import serve
 from vnum.engine import Engine, Parts, open_engine
@@ -57,6 +58,8 @@ class World:
     url: str
     owner: Any
     keys: dict[str, str] = field(default_factory=dict)
+    isvs: list[str] = field(default_factory=list)
+    """Ids of isv keys: merchants in stock grant each of them."""
 
     async def call(
         self,
@@ -68,7 +71,9 @@ class World:
         key: str | None = None,
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
+        encoded: bool = False,
     ) -> Reply:
+        """`encoded` = the path is sent as it is written here."""
         sent = dict(headers or {})
         if role is not None:
             sent.setdefault("Authorization", f"Bearer {self.keys.get(role, role)}")
@@ -76,7 +81,13 @@ class World:
             sent["Idempotency-Key"] = key
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
-        async with self.session.request(method, self.url + path, json=json, data=data, headers=sent) as response:
+        async with self.session.request(
+            method,
+            URL(self.url + path, encoded=True) if encoded else self.url + path,
+            json=json,
+            data=data,
+            headers=sent,
+        ) as response:
             raw = await response.read()
             body: Any = raw
             if "json" in response.content_type:
@@ -98,13 +109,20 @@ class World:
         return await self.post("/v1/bindings", order(order_id, **more))
 
     async def key_of(self, role: str, **tie: Any) -> str:
-        """A fresh key of a role, tied as said."""
-        return (await self.engine.keys.make(Role(role), **tie)).text
+        """A fresh key of a role, tied as said; an isv's with the grants of all merchants there are."""
+        made = await self.engine.keys.make(Role(role), **tie)
+        if role == "isv":
+            self.isvs.append(made.key_id)
+            for row in await self.owner.fetch("SELECT merchant_id FROM merchants"):
+                await self.engine.grants.give(row["merchant_id"], made.key_id)
+        return made.text
 
     async def stock(self, hosts: int = 1, merchants: tuple[str, ...] = ("m1", "m2")) -> None:
         """Registers merchants and hosts, through the API."""
         for merchant in merchants:
             assert (await self.post("/v1/merchants", {"merchant_id": merchant, "name": merchant})).status == 201
+            for isv in self.isvs:
+                assert (await self.call("PUT", f"/v1/merchants/{merchant}/grants/{isv}")).status == 200
         for n in range(hosts):
             new = {"host": str(int(HOST) + n), "city": "杭州"}
             assert (await self.post("/v1/hosts", new, role="admin")).status == 201

@@ -58,7 +58,7 @@ async def test_it_is_filtered_by_key_and_by_id(world: World) -> None:
 
 
 async def test_pages(world: World) -> None:
-    for n in range(501):
+    for n in range(501 - len(await entries(world))):
         await world.engine.audit.note("x", [str(n)])
     first = await world.get(f"/v1/audit?{SPAN}", role="admin")
     second = await world.get(f"/v1/audit?{SPAN}&after={first.body['next']}", role="admin")
@@ -82,6 +82,12 @@ async def test_every_changing_endpoint_is_behind_the_audit_or_has_its_own(world:
         "POST /v1/bindings/{binding_id}/release",
         "POST /v1/calls/route",
         "POST /v1/labels/current",  # changes by re-issue only, which is a bind
+        "POST /v1/keys",
+        "PATCH /v1/keys/{key_id}",
+        "POST /v1/keys/{key_id}/rotate",
+        "POST /v1/keys/{key_id}/revoke",
+        "PUT /v1/merchants/{merchant_id}/grants/{isv}",
+        "DELETE /v1/merchants/{merchant_id}/grants/{isv}",
     }
     assert all(one.method in CHANGING for one in endpoints(world.engine) if one.audited)
 

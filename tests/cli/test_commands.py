@@ -4,8 +4,9 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -134,6 +135,52 @@ def test_keys_are_made_listed_and_revoked_and_their_secret_is_nowhere(ready: She
     ready.good("keys", "revoke", key_id)
     assert ready.run("keys", "revoke", key_id).exit_code == 1
     assert ready.run("keys", "add", "--role", "admin", "--merchant", "m1").exit_code == 1
+
+
+def test_keys_are_rotated_changed_and_end(ready: Shell, endpoints: Endpoints) -> None:
+    text = ready.good(
+        "keys", "add", "--role", "admin", "--note", "ops", "--rate", "7", "--expires", "2099-01-01"
+    ).strip()
+    key_id = text.split("_")[1]
+    second = ready.good("keys", "rotate", key_id, "--overlap", "12h").strip()
+    assert second.startswith(f"vk_{key_id}_")
+    assert second != text
+    row = uvloop.run(_row(endpoints, ready.environment["VNUM_SCHEMA"], key_id))
+    assert row["former_ends_at"] - row["secret_at"] == timedelta(hours=12)
+    assert (row["note"], row["rate_per_s"]) == ("ops", 7)
+    ready.good("keys", "change", key_id, "--rate", "0", "--note", "nobody")
+    ready.good("keys", "rotate", key_id, "--overlap", "0")
+    row = uvloop.run(_row(endpoints, ready.environment["VNUM_SCHEMA"], key_id))
+    assert (row["former_ends_at"], row["note"], row["rate_per_s"]) == (None, "nobody", 0)
+    ready.good("keys", "revoke", key_id)
+    for arguments in (
+        ("rotate", key_id),
+        ("change", key_id, "--note", "x"),
+        ("change", key_id),
+        ("rotate", key_id, "--overlap", "soon"),
+        ("rotate", key_id, "--overlap", "7"),
+        ("rotate", key_id, "--overlap", "91d"),
+        ("add", "--role", "admin", "--expires", "2020-01-01"),
+        ("add", "--role", "admin", "--rate", "-1"),
+    ):
+        assert ready.run("keys", *arguments).exit_code != 0, arguments
+
+
+def test_a_key_that_signs_has_an_id_and_a_secret(ready: Shell) -> None:
+    said = ready.good("keys", "add", "--role", "platform", "--signed")
+    matched = re.fullmatch(r"key ([0-9a-f]{12})\nsecret ([0-9a-f]{64})\n", said)
+    assert matched
+    again = ready.good("keys", "rotate", matched[1])
+    assert re.fullmatch(rf"key {matched[1]}\nsecret [0-9a-f]{{64}}\n", again)
+    assert again != said
+    assert matched[2] not in ready.good("keys", "list")
+
+
+async def _row(endpoints: Endpoints, schema: str, key_id: str) -> Any:
+    connection = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings={"search_path": schema})
+    row = await connection.fetchrow("SELECT * FROM api_keys WHERE key_id = $1", key_id)
+    await connection.close()
+    return row
 
 
 async def _dump(endpoints: Endpoints, schema: str) -> str:

@@ -11,16 +11,14 @@
 | PAYERS | merchant, isv, finance, platform, admin | usage, calls, disputes: who pays for them, and who bills them |
 | SPENDERS | merchant, platform, finance, admin | what he spent of what he may |
 | KEEPERS | merchant, platform, admin | who may ring for a merchant, and who not |
+| GRANTORS | merchant, platform, admin | which service providers (isv) may act for a merchant |
 | SWITCHES | switch | calls: only a switch is ever told a real number, so nobody else, not even an admin |
 | ANYONE | without a key | health |
 """
 
 from typing import Final
 
-from aiohttp import hdrs, web
-
-from vnum.model.refusals import Code, Refused
-from vnum.service.keys import ApiKeys, Caller, Role
+from vnum.service.keys import Caller, Role
 
 ADMINS: Final = frozenset({Role.ADMIN})
 PLATFORMS: Final = frozenset({Role.PLATFORM, Role.ADMIN})
@@ -31,6 +29,7 @@ PRICERS: Final = FINANCE | PLATFORMS
 PAYERS: Final = SHOPS | FINANCE
 SPENDERS: Final = PAYERS - {Role.ISV}
 KEEPERS: Final = frozenset({Role.MERCHANT}) | PLATFORMS
+GRANTORS: Final = frozenset({Role.MERCHANT}) | PLATFORMS
 SWITCHES: Final = frozenset({Role.SWITCH})
 ANYONE: Final[frozenset[Role]] = frozenset()
 
@@ -39,15 +38,3 @@ NOBODY: Final = Caller(key_id="", role=Role.SWITCH, merchants=frozenset(), carri
 
 PRINTERS: Final = frozenset({Role.COURIER, Role.PLATFORM, Role.ADMIN})
 """Who reads a number from the waybill on; others wait until the order is shipped."""
-
-
-async def caller_of(keys: ApiKeys, request: web.Request, roles: frozenset[Role]) -> Caller:
-    """Raises Refused: unauthorized, forbidden."""
-    scheme, _, text = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    caller = await keys.check(text.strip()) if scheme.lower() == "bearer" else None
-    if caller is None:
-        raise Refused(Code.UNAUTHORIZED, "send Authorization: Bearer and a key in force")
-    if caller.role not in roles:
-        allowed = ", ".join(sorted(roles))
-        raise Refused(Code.FORBIDDEN, f"a {caller.role} key may not call this; it is for {allowed}")
-    return caller

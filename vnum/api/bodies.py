@@ -1,5 +1,6 @@
 """What callers send, decoded and validated in one pass; what is wrong is told by field, and never quoted."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from enum import Enum
@@ -7,8 +8,10 @@ from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
+from aiohttp import web
 from msgspec import inspect
 
+from vnum.api.deadlines import SlowBody
 from vnum.model.refusals import Code, Refused
 
 T = TypeVar("T")
@@ -34,6 +37,19 @@ _PLAIN = {
     "Input data was truncated": "the body is empty, or its JSON ends too early",
 }
 """What msgspec says, where people would not understand it."""
+
+
+async def read_body(request: web.Request, patience_s: float) -> bytes:
+    """The whole body. Raises Refused (invalid_request), SlowBody, HTTPRequestEntityTooLarge."""
+    try:
+        if request.content.is_eof():  # it came with its head, as most do: no timer is needed
+            return await request.read()
+        async with asyncio.timeout(patience_s):
+            return await request.read()
+    except TimeoutError:
+        raise SlowBody from None
+    except ConnectionError:
+        raise Refused(Code.INVALID_REQUEST, "the body broke off") from None
 
 
 def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:

@@ -19,10 +19,17 @@ from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE, HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.streams import StreamReader
 
-from vnum.api.answers import Plain
+from vnum.api.answers import Plain, problem_answer, response_of
+from vnum.api.problems import EdgeCode, problem
+from vnum.api.request_ids import HEADER, known_as
+from vnum.meters import REFUSALS
+from vnum.model.refusals import Code
 
 MOST_BYTES: Final = 65_536
 """A longer body is read piece by piece, by aiohttp."""
+
+WHOLE_S: Final = 1.0
+"""How long the rest of a body is waited for here; then its handler waits for it, as long as its limits allow."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -59,13 +66,14 @@ def _way(app: web.Application, route: web.AbstractRoute) -> Way:
 class Connection(web.RequestHandler):
     """`_waiting` = a request whose body is not whole yet; `_busy` = one is handled on the short way."""
 
-    __slots__ = ("_busy", "_waiting", "_ways")
+    __slots__ = ("_busy", "_slow", "_waiting", "_ways")
 
     def __init__(self, server: web.Server, ways: Ways, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._ways = ways
         self._waiting: tuple[Way, RawRequestMessage, StreamReader] | None = None
         self._busy = False
+        self._slow: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         idle = self._waiter
@@ -82,6 +90,8 @@ class Connection(web.RequestHandler):
         if self._waiting is not None:
             if self._waiting[2].is_eof():
                 self._begin(*self._waiting)
+            elif self._slow is None:
+                self._slow = self._loop.call_later(WHOLE_S, self._begin_slow)
         elif self._messages and not self._busy:
             idle.set_result(None)
 
@@ -103,8 +113,15 @@ class Connection(web.RequestHandler):
         self._parser.message_consumed()
         return way, message, payload
 
+    def _begin_slow(self) -> None:
+        if self._waiting is not None and not self._close and not self._force_close:
+            self._begin(*self._waiting)
+
     def _begin(self, way: Way, message: RawRequestMessage, payload: StreamReader) -> None:
         self._waiting = None
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
         self._busy = self._request_in_progress = True  # the latter is what a server that stops waits for
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         self._loop.create_task(self._answer(way, message, payload))
@@ -116,7 +133,8 @@ class Connection(web.RequestHandler):
         request = self._request_factory(message, payload, self, StreamWriter(self, self._loop), task)
         assert isinstance(request, web.Request)
         request._match_info = way.route
-        request._read_bytes = payload.read_nowait()
+        if payload.is_eof():
+            request._read_bytes = payload.read_nowait()
         try:
             await self._send(request, await way.handler(request))
         except ConnectionError:
@@ -128,7 +146,9 @@ class Connection(web.RequestHandler):
             self._done()
 
     async def _send(self, request: web.Request, response: web.StreamResponse) -> None:
-        if type(response) is Plain and not self._close:
+        if not request.content.is_eof():
+            response.force_close()  # it was answered before its body had come: what comes yet is no request
+        elif type(response) is Plain and not self._close:
             if self.transport is not None:
                 self.transport.write(_whole(response))
             return
@@ -138,6 +158,32 @@ class Connection(web.RequestHandler):
         await response.write_eof()
         if not response.keep_alive:
             self._close = True
+
+    def _process_keepalive(self) -> None:
+        """aiohttp takes a connection that is busy on the short way for an idle one, and would close it."""
+        if self._busy:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What can not be parsed is refused as everything else is; aiohttp would quote it."""
+        super().handle_error(request, status, exc, message)
+        wrong = (
+            problem(Code.INVALID_REQUEST, "the head of the request is malformed or too long")
+            if status < 500
+            else problem(EdgeCode.INTERNAL_ERROR, "something is wrong on our side; it was logged")
+        )
+        REFUSALS.labels(wrong.code).inc()
+        response = response_of(problem_answer(wrong))
+        response.headers[HEADER] = known_as(None)
+        response.force_close()
+        return response
 
     def _done(self) -> None:
         """What came in meanwhile is aiohttp's."""

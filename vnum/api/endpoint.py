@@ -8,14 +8,15 @@ import msgspec
 from aiohttp import hdrs, web
 
 from vnum.api.answers import Answer, response_of
-from vnum.api.auth import NOBODY, caller_of
-from vnum.api.bodies import Nothing, decode, read_query
+from vnum.api.auth import NOBODY
+from vnum.api.bodies import Nothing, decode, read_body, read_query
+from vnum.api.gate import Gate
 from vnum.api.idempotency import Once, Repeats
 from vnum.model.acting import Acting, act
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refused
 from vnum.service.audit import Audit
-from vnum.service.keys import ApiKeys, Caller, Role
+from vnum.service.keys import Caller, Role
 
 CHANGING: Final = frozenset({hdrs.METH_POST, hdrs.METH_PATCH, hdrs.METH_PUT, hdrs.METH_DELETE})
 _JSON: Final = "application/json"
@@ -50,6 +51,8 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     `audited` = the use case writes its own audit entries, with what it changes, or changes nothing. Of every other
     POST, PATCH, PUT and DELETE an entry says who asked for it, before it is done.
+
+    `patient` = it may take longer than others: a month is closed, a file is made. Those have limits of their own.
     """
 
     method: str
@@ -59,6 +62,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     takes: type[msgspec.Struct] = Nothing
     file: bool = False
     audited: bool = False
+    patient: bool = False
 
     @property
     def has_body(self) -> bool:
@@ -142,25 +146,25 @@ class WrongMediaType(Exception):
 
 
 def handler_of(
-    endpoint: Endpoint, keys: ApiKeys, repeats: Repeats, audit: Audit, is_host: Callable[[str], bool]
+    endpoint: Endpoint, gate: Gate, repeats: Repeats, audit: Audit, is_host: Callable[[str], bool]
 ) -> Callable[[web.Request], Awaitable[Any]]:
     """What aiohttp calls."""
     if not endpoint.has_body:
-        return _reading(endpoint, keys)
+        return _reading(endpoint, gate)
     if not endpoint.audited:
         endpoint = msgspec.structs.replace(endpoint, run=_noted(endpoint, audit, is_host))
     decoder = msgspec.json.Decoder(endpoint.takes)
     takes_key = endpoint.repeatable
-    run, roles = endpoint.run, endpoint.roles
+    run, roles, patience_s = endpoint.run, endpoint.roles, gate.http.body_s
+    bare = endpoint.takes is Nothing
+    empty = b"{}" if bare else b""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        caller = await caller_of(keys, request, roles)
+        caller = await gate.caller(request, roles)
         act(Acting(caller.key_id, caller.merchants, caller.carrier))
-        _check_media_type(request)
-        try:
-            body = await request.read()
-        except ConnectionError:
-            raise Refused(Code.INVALID_REQUEST, "the body broke off") from None
+        if not bare or request.body_exists:
+            _check_media_type(request)
+        body = await read_body(request, patience_s) or empty
         once = repeats.once(request, caller, body) if takes_key else None
         if once is None:
             answer = await run(Call(request, caller), decode(decoder, body))
@@ -179,9 +183,9 @@ async def _decode_and_run(endpoint: Endpoint, decoder: "msgspec.json.Decoder[Any
     return answer
 
 
-def _reading(endpoint: Endpoint, keys: ApiKeys) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _reading(endpoint: Endpoint, gate: Gate) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
-        caller = await caller_of(keys, request, endpoint.roles) if endpoint.roles else NOBODY
+        caller = await gate.caller(request, endpoint.roles, file=endpoint.file) if endpoint.roles else NOBODY
         act(Acting(caller.key_id, caller.merchants, caller.carrier))
         if endpoint.file:
             _check_media_type(request, _FILE)

@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from hashlib import sha256
 from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
 
+from vnum.api.deadlines import SlowBody
 from vnum.api.endpoint import Call
+from vnum.api.gate import CONTENT, DIGEST
+from vnum.api.request_ids import HEADER
+from vnum.model.acting import request_id
 from vnum.model.refusals import Code, Refused
 
 log = structlog.get_logger()
@@ -32,26 +37,33 @@ class FileTooLarge(Exception):
 
 
 async def received(call: Call, most: int | None = None) -> AsyncGenerator[bytes, None]:
-    """The body. Raises FileTooLarge (at once, if its length is told), Refused (invalid_request)."""
+    """The body. Raises FileTooLarge (at once, if its length is told), SlowBody, Refused (invalid_request;
+    signature_invalid, at its end)."""
     most = MOST_BYTES if most is None else most
     if (call.request.content_length or 0) > most:
         raise _too_large(most)
     left, clock = most, asyncio.get_running_loop().time
     until = clock() + WHOLE_S
+    signed = call.request.get(DIGEST)
+    came = sha256()
     while piece := await _piece(call, min(until, clock() + PIECE_S)):
         left -= len(piece)
         if left < 0:
             raise _too_large(most)
+        if signed is not None:
+            came.update(piece)
         yield piece
+    if signed is not None and came.hexdigest() != signed:
+        raise Refused(Code.SIGNATURE_INVALID, f"the file is not what {CONTENT} says")
 
 
 async def _piece(call: Call, until: float) -> bytes:
-    """The next bytes; none = the end. Raises Refused (invalid_request)."""
+    """The next bytes; none = the end. Raises SlowBody, Refused (invalid_request)."""
     try:
         async with asyncio.timeout_at(until):
             return await call.request.content.read(_PIECE)
     except TimeoutError:
-        raise Refused(Code.INVALID_REQUEST, "the body came too slowly") from None
+        raise SlowBody from None
     except ConnectionError:
         raise Refused(Code.INVALID_REQUEST, "the body broke off") from None
 
@@ -70,6 +82,7 @@ async def send_file(
     response = web.StreamResponse()
     response.headers[hdrs.CONTENT_TYPE] = content_type
     response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
+    response.headers[HEADER] = request_id() or ""
     await response.prepare(call.request)
     try:
         await _write(response, first, pieces)

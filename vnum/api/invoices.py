@@ -179,12 +179,12 @@ class Invoices:
 
     def endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint("POST", "/v1/invoices/close", FINANCE, self.close, Close),
+            Endpoint("POST", "/v1/invoices/close", FINANCE, self.close, Close, patient=True),
             Endpoint("GET", "/v1/invoices", FINANCE, self.list, InvoiceQuery),
-            Endpoint("GET", "/v1/invoices/draft", FINANCE, self.drafts, DraftQuery),
-            Endpoint("GET", "/v1/invoices/export", FINANCE, self.export_period, PeriodExport),
+            Endpoint("GET", "/v1/invoices/draft", FINANCE, self.drafts, DraftQuery, patient=True),
+            Endpoint("GET", "/v1/invoices/export", FINANCE, self.export_period, PeriodExport, patient=True),
             Endpoint("GET", "/v1/invoices/{invoice_id}", FINANCE, self.get),
-            Endpoint("GET", "/v1/invoices/{invoice_id}/export", FINANCE, self.export, Export),
+            Endpoint("GET", "/v1/invoices/{invoice_id}/export", FINANCE, self.export, Export, patient=True),
         ]
 
     @answers(

@@ -137,12 +137,12 @@ class Notes:
 
     def endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint("POST", "/v1/invoices/rerate", FINANCE, self.rerate, NewRerating),
+            Endpoint("POST", "/v1/invoices/rerate", FINANCE, self.rerate, NewRerating, patient=True),
             Endpoint("POST", "/v1/invoices/{invoice_id}/notes", FINANCE, self.issue, NewNote),
             Endpoint("GET", "/v1/invoices/{invoice_id}/notes", FINANCE, self.of_invoice),
             Endpoint("GET", "/v1/notes", FINANCE, self.list, NoteQuery),
             Endpoint("GET", "/v1/notes/{note_number}", FINANCE, self.get),
-            Endpoint("GET", "/v1/notes/{note_number}/export", FINANCE, self.export, NoteExport),
+            Endpoint("GET", "/v1/notes/{note_number}/export", FINANCE, self.export, NoteExport, patient=True),
         ]
 
     @answers(NoteView, status=(201,), refuses=(Code.INVOICE_NOT_FOUND, Code.NOTE_INVALID, Code.NOTE_EXCEEDS_INVOICE))

@@ -29,6 +29,8 @@ class EdgeCode(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    BODY_TIMEOUT = "body_timeout"
+    REQUEST_TIMEOUT = "request_timeout"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -39,6 +41,9 @@ STATUS: Final[dict[str, int]] = {
     Code.INVALID_NUMBER: 400,
     Code.INVALID_CALLER: 400,
     Code.UNAUTHORIZED: 401,
+    Code.SIGNATURE_INVALID: 401,
+    Code.TIMESTAMP_OUT_OF_RANGE: 401,
+    Code.NONCE_REUSED: 401,
     Code.FORBIDDEN: 403,
     Code.CALLER_LOCKED_OUT: 403,
     Code.TOO_MANY_TRIES: 403,
@@ -56,6 +61,8 @@ STATUS: Final[dict[str, int]] = {
     Code.BINDING_NOT_FOUND: 404,
     Code.NO_BINDING: 404,
     Code.PARCEL_NOT_FOUND: 404,
+    Code.KEY_NOT_FOUND: 404,
+    Code.GRANT_NOT_FOUND: 404,
     Code.TARIFF_NOT_FOUND: 404,
     Code.INVOICE_NOT_FOUND: 404,
     Code.CALL_NOT_FOUND: 404,
@@ -110,12 +117,15 @@ STATUS: Final[dict[str, int]] = {
     Code.TIME_IN_FUTURE: 422,
     Code.UNUSABLE_FILE: 422,
     Code.SMS_NOT_CONFIGURED: 503,
+    Code.RATE_LIMITED: 429,
     Code.CLOSE_BLOCKED: 503,
     Code.CLOCK_JUMP: 503,
     Code.OUTCOME_UNKNOWN: 503,
     Code.STORE_UNAVAILABLE: 503,
     Code.OVERLOADED: 503,
     EdgeCode.METHOD_NOT_ALLOWED: 405,
+    EdgeCode.BODY_TIMEOUT: 408,
+    EdgeCode.REQUEST_TIMEOUT: 503,
     EdgeCode.BODY_TOO_LARGE: 413,
     EdgeCode.UNSUPPORTED_MEDIA_TYPE: 415,
     EdgeCode.INTERNAL_ERROR: 500,

@@ -132,7 +132,9 @@ class Reconciliations:
 
     def endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint("POST", "/v1/reconciliations", FINANCE, self.reconcile, ReconciliationQuery, file=True),
+            Endpoint(
+                "POST", "/v1/reconciliations", FINANCE, self.reconcile, ReconciliationQuery, file=True, patient=True
+            )
         ]
 
     @answers(ReconciliationView, sends=("text/csv",), refuses=(Code.UNUSABLE_FILE, Code.OVERLOADED), file=SHOWN_FILE)

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from vnum.api.app import make_app
 from vnum.api.connection import Connection, ways_of
+from vnum.api.deadlines import MOST_HEADER, MOST_HEADERS, MOST_LINE, USUAL, HttpLimits
 from vnum.engine import Engine
 
 LINGER_S: Final = 10.0
@@ -34,13 +35,18 @@ class Serving(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def serve(
-    engine: Engine, host: str = "127.0.0.1", port: int = 0, *, sock: socket.socket | None = None
+    engine: Engine,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    sock: socket.socket | None = None,
+    limits: HttpLimits = USUAL,
 ) -> AsyncIterator[Serving]:
     """Serves while the block runs. Port 0 = a free one; `sock` = one that listens already, shared by workers.
 
     There is no access log: paths and queries carry what logs must not, and each line would cost a request.
     """
-    app = make_app(engine)
+    app = make_app(engine, limits)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=LINGER_S)
     await runner.setup()
     try:
@@ -58,6 +64,9 @@ def _options() -> dict[str, Any]:
         "logger": _terse_logger(),
         "auto_decompress": False,
         "keepalive_timeout": KEEP_ALIVE_S,
+        "max_line_size": MOST_LINE,
+        "max_field_size": MOST_HEADER,
+        "max_headers": MOST_HEADERS,
     }
 
 

@@ -1,7 +1,8 @@
 """Options that several commands have, so that they read the same everywhere."""
 
+import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from getpass import getuser
 from typing import Any, TypeVar
 
@@ -32,3 +33,19 @@ class When(click.ParamType[datetime]):
 def author_option(stands: str) -> Callable[[F], F]:
     """`--author`, where it may be left out: the login name then."""
     return click.option("--author", default=getuser, help=f"Who; {stands}. Without it, your login name.")
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time: 7d, 12h, 30m, 90s, or 0."""
+
+    name = "span"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        match = _SPAN.fullmatch(value)
+        if match is None:
+            self.fail(f"{value!r} is no length of time; write 7d, 12h, 30m, 90s or 0", param, ctx)
+        return timedelta(seconds=int(match[1]) * _UNITS_S[match[2]])
+
+
+_SPAN = re.compile(r"([0-9]{1,6})([dhms]|(?<=^0))", re.ASCII)
+_UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "": 0}

@@ -16,6 +16,7 @@ import click
 from rich.table import Table
 
 from vnum import meters
+from vnum.api.deadlines import HttpLimits
 from vnum.api.server import serve as serve_api
 from vnum.cli.session import bring_up, command, console, parts, servers
 from vnum.engine import Engine, open_engine
@@ -46,7 +47,7 @@ async def serve(workers: int, inherited: int | None, *, demo: bool) -> None:
         with _listen(settings) as listening:
             async with open_engine(parts(settings, endpoints)) as engine, _demo_keys(engine, wanted=demo):
                 if workers == 1:
-                    async with serve_api(engine, settings.host, settings.port, sock=listening), _delivering(engine):
+                    async with _serving(engine, settings, listening):
                         _spare_collector()
                         _announce(settings, endpoints, workers)
                         await _until_stopped()
@@ -56,16 +57,31 @@ async def serve(workers: int, inherited: int | None, *, demo: bool) -> None:
                     await _until_stopped(children)
 
 
+@asynccontextmanager
+async def _serving(engine: Engine, settings: Settings, listening: socket.socket) -> AsyncIterator[None]:
+    """What each worker does: answer, and deliver events."""
+    async with (
+        serve_api(engine, settings.host, settings.port, sock=listening, limits=_limits(settings)),
+        _delivering(engine),
+    ):
+        yield
+
+
 async def _worker(settings: Settings, endpoints: Endpoints, listening: socket.socket) -> None:
     """One of several; it stops with its parent, whose end closes its standard input."""
     async with (
         open_engine(parts(settings, endpoints)) as engine,
-        serve_api(engine, settings.host, settings.port, sock=listening),
-        _delivering(engine),
+        _serving(engine, settings, listening),
     ):
         _spare_collector()
         asyncio.get_running_loop().add_reader(sys.stdin, lambda: os.kill(os.getpid(), signal.SIGTERM))
         await _until_stopped()
+
+
+def _limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        body_s=settings.body_timeout_s, request_s=settings.request_timeout_s, proxy_hops=settings.proxy_hops
+    )
 
 
 def _spare_collector() -> None:

@@ -180,6 +180,8 @@ def parts(settings: Settings, endpoints: Endpoints) -> Parts:
         postgres_connections=settings.postgres_connections,
         statement_timeout_s=settings.statement_timeout_s,
         policy=Policy(max_seconds=settings.max_call_seconds, calls=settings.calls),
+        rate_per_s=settings.rate_per_s,
+        auth_failures_per_min=settings.auth_failures_per_min,
         issuer=settings.issuer,
         issuer_name=settings.issuer_name,
         issuer_tax_no=settings.issuer_tax_no,

@@ -52,6 +52,20 @@ def untied() -> Iterator[None]:
         _ACTING.reset(token)
 
 
+_REQUEST: ContextVar[str | None] = ContextVar("structlog_request_id", default=None)
+# By its name structlog puts it in every log line (merge_contextvars), without a call of its own in each request.
+
+
+def request_id() -> str | None:
+    """The id of the HTTP request that this task serves."""
+    return _REQUEST.get()
+
+
+def serve_request(known_as: str) -> None:
+    """From here on, in this task."""
+    _REQUEST.set(known_as)
+
+
 def apart() -> Context:
     """A context for work that is nobody's request alone."""
     return Context()

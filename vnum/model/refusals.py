@@ -12,6 +12,12 @@ class Code(StrEnum):
     INVALID_NUMBER = "invalid_number"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    SIGNATURE_INVALID = "signature_invalid"
+    TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    NONCE_REUSED = "nonce_reused"
+    RATE_LIMITED = "rate_limited"
+    KEY_NOT_FOUND = "key_not_found"
+    GRANT_NOT_FOUND = "grant_not_found"
     NOT_FOUND = "not_found"
     MERCHANT_NOT_FOUND = "merchant_not_found"
     MERCHANT_EXISTS = "merchant_exists"
@@ -118,6 +124,14 @@ class Refused(Exception):
     def __init__(self, code: Code, detail: str, reason: Shortage | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.refusal = Refusal(code=code, detail=detail, reason=reason)
+
+
+class RateLimited(Refused):
+    """Too much in too little time; `retry_s` = when there is room again, whole seconds, 1 or more."""
+
+    def __init__(self, detail: str, retry_s: int) -> None:
+        super().__init__(Code.RATE_LIMITED, detail)
+        self.retry_s = retry_s
 
 
 class UnusableFile(Exception):

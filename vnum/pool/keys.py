@@ -19,6 +19,10 @@ class Keys:
         """Hash: host -> the UTC day to which its slots were rolled over."""
         return f"{self.prefix}:{{{cell}}}:rolled"
 
+    def bucket(self, name: str) -> str:
+        """Hash: a token bucket; tokens, at (milliseconds)."""
+        return f"{self.prefix}:{{rate:{name}}}"
+
     def pattern(self) -> str:
         """Matches every key of this installation."""
         return f"{self.prefix}:*"

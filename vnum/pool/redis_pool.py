@@ -41,7 +41,7 @@ class RedisPool:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._scripts = {name: _Script(redis, name) for name in ("take", "give_back", "move", "roll", "load")}
+        self._scripts = {name: _Script(redis, name) for name in ("take", "give_back", "move", "roll", "load", "lease")}
 
     async def take(self, host: Host, count: int, today: int) -> Taken | None:
         """Up to `count` free slots, unpredictable to an outsider; None = the host is not loaded. Raises PoolDown."""
@@ -80,6 +80,11 @@ class RedisPool:
     async def load(self, host: Host, image: Image, today: int) -> None:
         """Replaces what Redis says of the host. Raises PoolDown."""
         await self._run("load", self._three(host), [bytes(image.free), bytes(image.days), host.host, today])
+
+    async def lease(self, bucket: str, now_ms: int, rate_per_s: int, burst: int, wanted: int) -> tuple[int, int]:
+        """Tokens of a bucket: (how many of those wanted, milliseconds until there is one). Raises PoolDown."""
+        granted, wait_ms = await self._run("lease", [self._keys.bucket(bucket)], [now_ms, rate_per_s, burst, wanted])
+        return granted, wait_ms
 
     async def free_counts(self, hosts: Sequence[Host]) -> list[int | None]:
         """Free slots of each host; None = not loaded. Raises PoolDown."""

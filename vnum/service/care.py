@@ -24,10 +24,14 @@ from vnum.store import bindings as stored
 from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
+from vnum.store import keys as stored_keys
 from vnum.store import marks as stored_marks
 from vnum.store import routes as stored_routes
 from vnum.store.database import Database, trying_again
 from vnum.vault import Vault
+
+NONCES_KEPT = timedelta(minutes=1)
+"""How much longer than it could be used: workers' clocks differ."""
 
 WRONG_KEPT = timedelta(days=1)
 """How long wrong extensions are kept; they count for an hour."""
@@ -131,6 +135,7 @@ class Care:
         await self._audit.link()
         await self._ends.tell(now)
         await self._watch_pool(now)
+        await stored_keys.forget_nonces(self._database, now - NONCES_KEPT)
         if day_of(now) != self._rolled_on:
             await self._roll(now)
             await self._vault.refresh()

@@ -1,27 +1,24 @@
-"""API keys: who calls, in which role, and what he is tied to."""
+"""API keys: who calls, in which role, and what he is tied to. How keys are made and changed: `key_ring`."""
 
 import asyncio
 import hmac
 import re
-import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 
 import msgspec
-import structlog
 from asyncpg import Record
 
-from vnum.model.refusals import Code, Refused
+from vnum.service.clock import Clock, Pace
 from vnum.store import keys as stored
 from vnum.store.database import Database, is_away
-
-log = structlog.get_logger()
+from vnum.vault import Vault
 
 FRESH_S = 3.0
-"""How long a look-up is believed: a revoked key works that much longer."""
+"""How long a look-up is believed: a revoked key, or a withdrawn grant, works that much longer in other processes."""
 
 STALE_S = 600.0
 """How long a key that was good is believed while PostgreSQL, where it would be revoked, does not answer."""
@@ -32,7 +29,11 @@ LOOK_UPS = 2
 """Look-ups at a time: guessed keys can not take every connection."""
 
 SECRET_BYTES = 20
+SIGNING = b"signing"
+"""What the vault seals the secrets of signed keys for."""
+
 _KEY = re.compile(r"vk_([0-9a-f]{12})_([0-9a-f]{40})", re.ASCII)
+_KEY_ID = re.compile(r"[0-9a-f]{12}", re.ASCII)
 _NOBODY = bytes(sha256().digest_size)
 
 
@@ -61,91 +62,120 @@ def within(tie: Tie, merchant_id: str | None) -> list[str] | None:
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The holder of a key. `merchants`, `carrier` None = not tied."""
+    """The holder of a key. `merchants`, `carrier` None = not tied; an isv is always tied, to who granted him so.
+
+    rate_per_s: requests a second; 0 = any number, None = as the settings say.
+    """
 
     key_id: str
     role: Role
     merchants: frozenset[str] | None = None
     carrier: str | None = None
+    rate_per_s: int | None = None
 
 
-class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """`text` is what the caller sends. It is shown this once: only a hash of its secret half is kept."""
+class _Secret(msgspec.Struct, frozen=True, gc=False):
+    """What a secret is compared with: its hash, or of a signed key itself. ends_at None = with the key."""
 
-    key_id: str
-    text: str
+    value: bytes
+    ends_at: datetime | None
 
     def __repr__(self) -> str:
-        return f"NewKey(key_id={self.key_id!r})"
+        return f"_Secret(ends_at={self.ends_at!r})"
 
 
-class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
-    key_id: str
-    role: Role
-    merchants: list[str] | None
-    carrier: str | None
-    note: str | None
-    created_at: datetime
-    revoked_at: datetime | None
-
-
-class _Known(msgspec.Struct, frozen=True, gc=False):
-    """What PostgreSQL said of a key id at an instant of the monotonic clock; caller None = no such key."""
+class _Known(msgspec.Struct, frozen=True):
+    """What PostgreSQL said of a key id at an instant of the monotonic clock; caller None = no such key in force."""
 
     caller: Caller | None
-    secret_hash: bytes
+    signed: bool
+    secrets: Sequence[_Secret]
     read_at: float
+    used: bool = False
 
 
-class ApiKeys:
-    def __init__(self, database: Database) -> None:
+_NO_SECRETS = (_Secret(_NOBODY, None),)
+
+
+class KnownKeys:
+    """Checks what callers send against what PostgreSQL said a moment ago."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._database = database
+        self._vault = vault
+        self._clock = clock
+        self.pace = Pace(clock)
         self._good: dict[str, _Known] = {}
         self._unknown: dict[str, _Known] = {}
+        self._changes = 0
         self._look_ups = asyncio.Semaphore(LOOK_UPS)
 
-    async def make(
-        self,
-        role: Role,
-        *,
-        merchants: Collection[str] | None = None,
-        carrier: str | None = None,
-        note: str | None = None,
-    ) -> NewKey:
-        """A new key: `vk_<key id>_<secret>`, 160 random bits. Raises Refused (invalid_request)."""
-        if merchants is not None and role not in TIED_TO_MERCHANTS:
-            raise Refused(Code.INVALID_REQUEST, f"a {role} key is not tied to merchants")
-        if carrier is not None and role is not Role.COURIER:
-            raise Refused(Code.INVALID_REQUEST, f"a {role} key is not tied to a carrier")
-        key_id, secret = secrets.token_hex(6), secrets.token_hex(SECRET_BYTES)
-        tied = None if merchants is None else sorted(set(merchants))
-        await stored.add(self._database, key_id, _hash(secret), role, tied, carrier, note)
-        return NewKey(key_id=key_id, text=f"vk_{key_id}_{secret}")
+    async def check(self, text: str, *, only_known: bool = False) -> Caller | None:
+        """Whose key this is; None = nobody's. An unknown key costs what a wrong secret costs.
 
-    async def check(self, text: str) -> Caller | None:
-        """Whose key this is; None = nobody's. An unknown key costs what a wrong secret costs."""
+        `only_known` = nothing is looked up: a key that was not good a moment ago is nobody's.
+        """
         match = _KEY.fullmatch(text)
         if match is None:
             return None
         key_id, secret = match.groups()
         known = self._good.get(key_id)
         if known is None or time.monotonic() - known.read_at > FRESH_S:
+            if known is None and only_known:
+                return None
             known = await self._look_up(key_id)
-        return known.caller if hmac.compare_digest(known.secret_hash, _hash(secret)) else None
+        sent = sha256(secret.encode()).digest()
+        if known.signed or not self._matches(known, sent):
+            return None
+        if not known.used:
+            await self._use(key_id, known)
+        return known.caller
 
-    async def revoke(self, key_id: str) -> bool:
-        """False = there is no such key in force. Other processes follow within seconds (FRESH_S)."""
-        revoked = await stored.revoke(self._database, key_id)
+    async def check_signed(
+        self, key_id: str, text: bytes, signature: bytes, *, only_known: bool = False
+    ) -> Caller | None:
+        """Who signed the text (HMAC-SHA256, raw); None = nobody who may. Does not look at time and nonce."""
+        known = self._good.get(key_id) if _KEY_ID.fullmatch(key_id) else None
+        if known is None or time.monotonic() - known.read_at > FRESH_S:
+            if not _KEY_ID.fullmatch(key_id) or (known is None and only_known):
+                return None
+            known = await self._look_up(key_id)
+        secrets = known.secrets if known.signed else _NO_SECRETS
+        good = [
+            hmac.compare_digest(hmac.digest(secret.value, text, "sha256"), signature) and self._stands(secret)
+            for secret in secrets
+        ]
+        if not (known.signed and any(good)):
+            return None
+        if not known.used:
+            await self._use(key_id, known)
+        return known.caller
+
+    def forget(self, key_id: str) -> None:
+        """Something about the key has changed: it is read again before it is believed again."""
+        self._changes += 1
         self._good.pop(key_id, None)
-        return revoked
+        self._unknown.pop(key_id, None)
 
-    async def revoke_noted(self, note: str) -> None:
-        """Ends every key that was made with this note."""
-        await stored.revoke_noted(self._database, note)
+    def _matches(self, known: _Known, sent: bytes) -> bool:
+        for secret in known.secrets:
+            if hmac.compare_digest(secret.value, sent):
+                return self._stands(secret)
+        return False
 
-    async def list(self) -> list[KeyInfo]:
-        """Every key there ever was, without its secret."""
-        return [msgspec.convert(dict(record), KeyInfo) for record in await stored.keys(self._database)]
+    def _stands(self, secret: _Secret) -> bool:
+        return secret.ends_at is None or self.pace.now() < secret.ends_at
+
+    async def _use(self, key_id: str, known: _Known) -> None:
+        """Files that the key was used today: once a day, with a look-up. It is no reason to refuse anybody."""
+        if self._good.get(key_id) is known:
+            self._good[key_id] = msgspec.structs.replace(known, used=True)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await stored.used(self._database, key_id, self.pace.now().date())
+        except Exception as trouble:
+            if not is_away(trouble):
+                raise
 
     async def _look_up(self, key_id: str) -> _Known:
         """From PostgreSQL, unless another request has read it meanwhile."""
@@ -155,15 +185,41 @@ class ApiKeys:
                 known = seen.get(key_id)
                 if known is not None and now - known.read_at <= FRESH_S:
                     return known
+            changes = self._changes
             try:
                 async with asyncio.timeout(PATIENCE_S):
-                    known = _known(key_id, await stored.key(self._database, key_id), now)
+                    record = await stored.key(self._database, key_id, self._clock.simulated())
             except Exception as trouble:
                 if is_away(trouble) and (before := self._good.get(key_id)) and now - before.read_at <= STALE_S:
                     return before
                 raise
-            self._remember(key_id, known)
+            known = self._known(key_id, record, now)
+            if changes == self._changes:  # else it may be of before a change that counts at once
+                self._remember(key_id, known)
             return known
+
+    def _known(self, key_id: str, record: Record | None, now: float) -> _Known:
+        if record is None:
+            return _Known(None, False, _NO_SECRETS, now)
+        self.pace.hear(record["server_now"])
+        if record["expires_at"] is not None and record["expires_at"] <= record["server_now"]:
+            return _Known(None, False, _NO_SECRETS, now)
+        used = record["used_on"] is not None and record["used_on"] >= record["server_now"].date()
+        return _Known(_caller(key_id, record), record["signed"], self._secrets(key_id, record), now, used)
+
+    def _secrets(self, key_id: str, record: Record) -> tuple[_Secret, ...]:
+        """The present one, and the former one while it has not ended."""
+        expires_at, ends_at = record["expires_at"], record["former_ends_at"]
+        names = ("secret_sealed", "former_sealed") if record["signed"] else ("secret_hash", "former_hash")
+        present, former = (
+            self._vault.open(record[name], key_id, SIGNING).encode()
+            if record["signed"] and record[name] is not None
+            else record[name]
+            for name in names
+        )
+        if former is None:
+            return (_Secret(present, expires_at),)
+        return _Secret(present, expires_at), _Secret(former, min(ends_at, expires_at or ends_at))
 
     def _remember(self, key_id: str, known: _Known) -> None:
         """Good keys are kept apart from the others, so that guesses do not push them out."""
@@ -175,18 +231,18 @@ class ApiKeys:
         seen[key_id] = known
 
 
-def _known(key_id: str, record: Record | None, now: float) -> _Known:
-    if record is None:
-        return _Known(None, _NOBODY, now)
-    merchants = record["merchants"]
-    caller = Caller(
+def _caller(key_id: str, record: Record) -> Caller:
+    return Caller(
         key_id=key_id,
         role=Role(record["role"]),
-        merchants=None if merchants is None else frozenset(merchants),
+        merchants=_tie(record["merchants"], record["granted"]),
         carrier=record["carrier"],
+        rate_per_s=record["rate_per_s"],
     )
-    return _Known(caller, record["secret_hash"], now)
 
 
-def _hash(secret: str) -> bytes:
-    return sha256(secret.encode()).digest()
+def _tie(merchants: list[str] | None, granted: list[str] | None) -> frozenset[str] | None:
+    """An isv's grants in force, less what his key was not made for; None = not tied."""
+    if granted is None:
+        return None if merchants is None else frozenset(merchants)
+    return frozenset(granted) if merchants is None else frozenset(granted) & frozenset(merchants)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from vnum.model.acting import acting
+from vnum.model.acting import acting, request_id
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.store.database import Connection, Database
 from vnum.store.queries import queries
@@ -25,9 +25,12 @@ async def add(
 ) -> None:
     """One entry: who acts now did `did` to `subjects` (ids; never a phone). Call it in the transaction of the change.
 
-    `did` is a noun and a participle (`binding.released`). What belongs to no cell goes to cell 0.
+    `did` is a noun and a participle (`binding.released`). What belongs to no cell goes to cell 0. Without a `why` the
+    entry names the request.
     """
     by = [acting().by] * len(subjects)
+    if why is None and (asked := request_id()):
+        why = f"request {asked}"
     await connection.execute(SQL["add_entry"], cell, entry_id(cell, at), at, did, by, list(subjects), why)
 
 

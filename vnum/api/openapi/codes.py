@@ -7,9 +7,16 @@ from vnum.api.endpoint import Endpoint
 from vnum.api.problems import STATUS, EdgeCode
 from vnum.model.refusals import Code
 
-OF_ALL: Final = (Code.INVALID_REQUEST, Code.STORE_UNAVAILABLE, EdgeCode.INTERNAL_ERROR)
-WITH_A_KEY: Final = (Code.UNAUTHORIZED, Code.FORBIDDEN)
-WITH_A_BODY: Final = (EdgeCode.BODY_TOO_LARGE, EdgeCode.UNSUPPORTED_MEDIA_TYPE)
+OF_ALL: Final = (Code.INVALID_REQUEST, Code.STORE_UNAVAILABLE, EdgeCode.REQUEST_TIMEOUT, EdgeCode.INTERNAL_ERROR)
+WITH_A_KEY: Final = (
+    Code.UNAUTHORIZED,
+    Code.SIGNATURE_INVALID,
+    Code.TIMESTAMP_OUT_OF_RANGE,
+    Code.NONCE_REUSED,
+    Code.FORBIDDEN,
+    Code.RATE_LIMITED,
+)
+WITH_A_BODY: Final = (EdgeCode.BODY_TIMEOUT, EdgeCode.BODY_TOO_LARGE, EdgeCode.UNSUPPORTED_MEDIA_TYPE)
 CHANGING: Final = (Code.CLOCK_JUMP, Code.OUTCOME_UNKNOWN)
 WITH_A_NAME: Final = (Code.NOT_FOUND,)
 """A part of the path that is empty, or has a slash in it, is another path."""

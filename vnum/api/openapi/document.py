@@ -19,8 +19,12 @@ Lends out virtual phone numbers (host number + extension) and bills their use.
 JSON in snake_case. Times are RFC 3339, answered in UTC; input without an offset is refused. Money is a plain decimal \
 string without trailing zeros, `amount_due` has two places. A period is a month of Asia/Shanghai, as 2026-10.
 
-Send `Authorization: Bearer <key>`. Keys of merchants, ISVs and finance may be tied to merchants, a courier's to a \
-carrier; what a tied key may not see is not found.
+Send `Authorization: Bearer <key>`, or, with a key that was made for it, sign each request: `docs/api.md` says how \
+under Signing. Above a key's rate comes 429 `rate_limited`; wait `Retry-After` seconds. Every answer has an \
+`X-Request-Id`: the one sent (1 to 64 of `A-Za-z0-9._-`, and no phone), else one of ours.
+
+Keys of merchants and finance may be tied to merchants, a courier's to a carrier; an ISV's sees those merchants that \
+grant it so. What a key may not see is not found.
 
 Refusals are `application/problem+json` with a stable `code`; each operation lists its own. A 503 may be repeated as \
 it is. Paths that are not there are answered 404 `not_found`, methods that a path does not have 405 \

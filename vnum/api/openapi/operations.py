@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Endpoint, Told
 from vnum.api.idempotency import HEADER, MOST_CHARACTERS, REPLAYED
 from vnum.api.openapi.codes import codes_of
@@ -18,7 +19,7 @@ _JSON: Final = "application/json"
 _CSV: Final = "text/csv"
 _REASONS: Final = {200: "Done", 201: "Made"}
 _IN_PATH: Final = re.compile(r"\{(\w+)\}")
-_OF_STATUS: Final = {401: "WWW-Authenticate", 503: "Retry-After"}
+_OF_STATUS: Final = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 """The header that comes with a refusal."""
 
 
@@ -87,7 +88,7 @@ class Operations:
                     "content": {_CSV: {"schema": {"type": "string"}, "example": told.file}},
                 }
             }
-        if not endpoint.has_body:
+        if not endpoint.has_body or endpoint.takes is Nothing:
             return {}
         example = told.example or example_of(endpoint.takes)
         try:
