@@ -31,6 +31,7 @@ class Server:
         self.app.router.add_post("/echo/{part}", self.echo)
         self.app.router.add_get("/echo", self.echo)
         self.app.router.add_post("/stream", self.stream)
+        self.app.router.add_post("/pieces", self.pieces)
         self.app.router.add_post("/broken", self.broken)
         self.app.router.add_post("/bad-header", self.bad_header)
 
@@ -58,6 +59,12 @@ class Server:
         await response.write(b"in ")
         await response.write(await request.read())
         return response
+
+    async def pieces(self, request: web.Request) -> Plain:
+        read = []
+        while piece := await request.content.read(2):
+            read.append(piece)
+        return response_of(Answer(200, b"|".join(read)))
 
     async def broken(self, request: web.Request) -> Plain:
         raise RuntimeError
@@ -215,6 +222,14 @@ async def test_a_stream_is_written_to_its_end(server: Server) -> None:
     async with server.open() as port, connected(port) as client:
         assert (await client.ask(post("parts", path="/stream")))[2] == "in parts"
         assert (await client.ask(post("after")))[2] == "after"
+
+
+async def test_a_handler_may_read_the_body_piece_by_piece(server: Server) -> None:
+    async with server.open() as port, connected(port) as client:
+        assert (await client.ask(post("abcde", path="/pieces")))[2] == "ab|cd|e"
+        assert (await client.ask(post("fgh", path="/pieces")))[2] == "fg|h"
+        assert (await client.ask(post("", path="/pieces")))[2] == ""
+        assert (await client.ask(post("")))[2] == ""
 
 
 @pytest.mark.parametrize("path", ["/broken", "/bad-header"])

@@ -95,11 +95,6 @@ class Connection(web.RequestHandler):
         elif self._messages and not self._busy:
             idle.set_result(None)
 
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Whoever reads a body asks for it, and mostly nothing was paused: then nothing waits to be parsed."""
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
-
     def _taken(self) -> tuple[Way, RawRequestMessage, StreamReader] | None:
         """The one request that came, if it may go the short way: it is aiohttp's no more."""
         message, payload = self._messages[0]
@@ -133,8 +128,8 @@ class Connection(web.RequestHandler):
         request = self._request_factory(message, payload, self, StreamWriter(self, self._loop), task)
         assert isinstance(request, web.Request)
         request._match_info = way.route
-        if payload.is_eof():
-            request._read_bytes = payload.read_nowait()
+        if payload.is_eof() and payload.total_bytes:  # it stays there, for who reads it piece by piece
+            request._read_bytes = b"".join(payload._buffer)
         try:
             await self._send(request, await way.handler(request))
         except ConnectionError:
