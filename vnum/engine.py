@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 
 from vnum.finance import FAPIAO_ITEM, Issuer
 from vnum.model.call_policy import Policies
+from vnum.model.retention import Keep
 from vnum.outside.addresses import Reach
 from vnum.outside.gateway import open_gateway
 from vnum.pool.keys import Keys
@@ -53,10 +54,12 @@ from vnum.service.prints import Prints
 from vnum.service.reconcile import Reconciler
 from vnum.service.records import Records
 from vnum.service.registry import Registry
+from vnum.service.retention import Retention
 from vnum.service.reviews import Reviews
 from vnum.service.route import Policy, Routes
 from vnum.service.signing import Signing
 from vnum.service.spend import Spending
+from vnum.service.subjects import Subjects
 from vnum.service.supply import Supply
 from vnum.service.tariffs import Tariffs
 from vnum.service.usage import Usages
@@ -89,6 +92,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
     rate_per_s: int = 0
     auth_failures_per_min: int = 0
+    keep: Keep = Keep()
     issuer: str = "VN"
     issuer_name: str | None = None
     issuer_tax_no: str | None = None
@@ -158,6 +162,8 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     answers: Answers
     health: Health
+    retention: Retention
+    subjects: Subjects
 
 
 @asynccontextmanager
@@ -203,14 +209,15 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     registry = Registry(database)
     supply = Supply(database, pool, registry)
     audit = Audit(database, clock, cells)
+    retention = Retention(database, vault, clock, cells, parts.keep)
     opt_outs = OptOuts(database, vault, clock)
     gateway = open_gateway(parts.sms_gateway_url, parts.sms_gateway_key_file)
     deliverer = Deliverer(database, vault, clock, parts.webhook_reach, timedelta(days=parts.keep_deliveries_days))
     ends = Ends(database, cells, timedelta(seconds=SETTLED * parts.statement_timeout_s))
     pool_watch = PoolWatch(database, parts.pool_low_percent)
-    care = Care(database, pool, registry, supply, vault, audit, ends, pool_watch, deliverer, clock, cells)
+    care = Care(database, pool, registry, supply, vault, audit, retention, ends, pool_watch, deliverer, clock, cells)
     keeper = Keeper(database, vault, clock, cells)
-    records = Records(database, vault, registry, keeper, clock, cells)
+    records = Records(database, vault, registry, keeper, clock, cells, parts.keep)
     spending = Spending(database, clock)
     keys = ApiKeys(database, vault, clock)
     binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
@@ -269,4 +276,6 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         limits=Limits(pool, keys.pace.now, rate_per_s=parts.rate_per_s, failures_per_min=parts.auth_failures_per_min),
         answers=Answers(database, vault),
         health=Health(database, pool),
+        retention=retention,
+        subjects=Subjects(database, vault, lifetime, clock, cells),
     )

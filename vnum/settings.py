@@ -9,6 +9,7 @@ import msgspec
 import platformdirs
 
 from vnum.model.call_policy import PlatformPolicy
+from vnum.model.retention import MOST_DAYS, Keep
 from vnum.vault import KeyPlace
 
 PREFIX = "VNUM_"
@@ -55,6 +56,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout_s: int = 20
     request_timeout_s: int = 60
     proxy_hops: int = 0
+    keep_bindings_days: int = 183
+    keep_calls_days: int = 183
+    keep_logs_days: int = 731
+    keep_invoices_days: int = 3_653
     issuer: str = "VN"
     issuer_name: str | None = None
     issuer_tax_no: str | None = None
@@ -95,6 +100,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             (not 1 <= self.body_timeout_s <= 600, "VNUM_BODY_TIMEOUT_S must be 1 to 600"),
             (not 0 <= self.request_timeout_s <= 3600, "VNUM_REQUEST_TIMEOUT_S must be 0 (no limit) to 3600"),
             (not 0 <= self.proxy_hops <= 10, "VNUM_PROXY_HOPS must be 0 to 10"),
+            (not 1 <= self.keep_bindings_days <= MOST_DAYS, f"VNUM_KEEP_BINDINGS_DAYS must be 1 to {MOST_DAYS}"),
+            (not 1 <= self.keep_calls_days <= MOST_DAYS, f"VNUM_KEEP_CALLS_DAYS must be 1 to {MOST_DAYS}"),
+            (not 184 <= self.keep_logs_days <= MOST_DAYS, f"VNUM_KEEP_LOGS_DAYS must be 184 to {MOST_DAYS}"),
+            (not 366 <= self.keep_invoices_days <= MOST_DAYS, f"VNUM_KEEP_INVOICES_DAYS must be 366 to {MOST_DAYS}"),
             (not self.issuer.isalnum(), "VNUM_ISSUER must be letters and digits"),
             (not _is_line(self.issuer_name), f"VNUM_ISSUER_NAME must be {LINE}"),
             (
@@ -131,6 +140,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key_place(self) -> KeyPlace:
         return KeyPlace(file=self.key_file, text=self.master_key, command=self.master_key_command)
+
+    @property
+    def keep(self) -> Keep:
+        return Keep(
+            bindings_days=self.keep_bindings_days,
+            calls_days=self.keep_calls_days,
+            logs_days=self.keep_logs_days,
+            invoices_days=self.keep_invoices_days,
+        )
 
     @property
     def embedded(self) -> bool:

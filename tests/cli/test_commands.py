@@ -307,8 +307,8 @@ def test_a_master_key_is_put_in_the_place_of_another(ready: Shell, tmp_path: Pat
     assert "nothing to do" in ready.good("keys", "master", "rotate", "--to-file", str(new))
     refused = ready.run("pool")
     assert (refused.exit_code, "wrapped by key id 2, this is key id 1" in refused.output) == (1, True)
-    ready.good("pool", VNUM_MASTER_KEY_FILE=str(new))
-    ready.good("pool", VNUM_MASTER_KEY_FILE="", VNUM_MASTER_KEY=new.read_text().strip())
+    assert ready.run("pool", VNUM_MASTER_KEY_FILE=str(new)).exit_code == 0
+    assert ready.run("pool", VNUM_MASTER_KEY_FILE="", VNUM_MASTER_KEY=new.read_text().strip()).exit_code == 0
     both = ready.run("pool", VNUM_MASTER_KEY=new.read_text().strip())
     assert (both.exit_code, "not more" in both.output) == (1, True)
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 

@@ -43,7 +43,9 @@ from vnum.api.problems import EdgeCode, Problem, of_trouble, problem
 from vnum.api.recipients import Recipients
 from vnum.api.reconciliations import Reconciliations
 from vnum.api.request_ids import HEADER, known_as
+from vnum.api.retention import Retentions
 from vnum.api.reviews import Reviews
+from vnum.api.subjects import Subjects
 from vnum.api.tariffs import Tariffs
 from vnum.api.usage import Usages
 from vnum.api.webhooks import Webhooks
@@ -108,6 +110,8 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Audits(engine),
         Keys(engine),
         Grants(engine),
+        Subjects(engine),
+        Retentions(engine),
         Health(engine),
     )
     return [endpoint for noun in nouns for endpoint in noun.endpoints()]

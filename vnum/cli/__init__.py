@@ -16,8 +16,10 @@ from vnum.cli.pool import pool
 from vnum.cli.reconcile import reconcile
 from vnum.cli.records import records
 from vnum.cli.replay import replay, sample
+from vnum.cli.retention import retention
 from vnum.cli.reviews import decide, reviews
 from vnum.cli.serve import serve
+from vnum.cli.subjects import subject
 from vnum.cli.tariffs import tariff
 from vnum.cli.usage import usage
 from vnum.cli.webhooks import webhooks
@@ -53,6 +55,8 @@ for command in (
     webhooks,
     keys,
     audit,
+    retention,
+    subject,
     clock,
     doctor,
     migrate,

@@ -1,9 +1,7 @@
 """What most commands need: settings, servers, an engine; and troubles told in a line instead of a traceback."""
 
 import getpass
-import logging
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
@@ -12,10 +10,10 @@ from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 import asyncpg
 import click
-import structlog
 import uvloop
 from rich.console import Console
 
+from vnum.cli.logs import set_up_logs as set_up_logs
 from vnum.engine import Engine, Parts, open_engine
 from vnum.finance import BillingRefusal
 from vnum.model.acting import Acting, act
@@ -101,32 +99,6 @@ def replacing(out: Path) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
 
 
-def set_up_logs(level: str) -> None:
-    """JSON lines on stderr, so that stdout stays what a command prints."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
-    libraries = logging.getLogger()
-    libraries.handlers = [_Libraries()]
-    libraries.setLevel(logging.WARNING)
-
-
-class _Libraries(logging.Handler):
-    """What libraries log, as a line of ours: without tracebacks, which could hold a row's values."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        trouble = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        structlog.get_logger().warning("library", library=record.name, said=record.msg, trouble=trouble)
-
-
 @asynccontextmanager
 async def servers(*, level: str | None = "warning") -> AsyncIterator[tuple[Settings, Endpoints]]:
     """The servers that the settings name, or embedded ones for as long as the command runs.
@@ -182,6 +154,7 @@ def parts(settings: Settings, endpoints: Endpoints) -> Parts:
         policy=Policy(max_seconds=settings.max_call_seconds, calls=settings.calls),
         rate_per_s=settings.rate_per_s,
         auth_failures_per_min=settings.auth_failures_per_min,
+        keep=settings.keep,
         issuer=settings.issuer,
         issuer_name=settings.issuer_name,
         issuer_tax_no=settings.issuer_tax_no,

@@ -93,6 +93,7 @@ BEFORE_ALL: Final[tuple[Rule, ...]] = (
     (Code.NO_BINDING, lambda facts: facts.bound_at is None),
 )
 LIFE: Final[tuple[Rule, ...]] = (
+    (Code.RECIPIENT_ERASED, lambda facts: facts.erased and facts.released and _over(facts)),
     (Code.BINDING_RELEASED, lambda facts: facts.released and _over(facts)),
     (Code.BINDING_EXPIRED, _over),
 )

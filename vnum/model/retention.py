@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
+from vnum.model.bindings import MAX_LIFE
+
 MOST_DAYS = 36_525
 
 
@@ -24,9 +26,14 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
         """When the last call of a month is past its term."""
         return after(month) + timedelta(days=self.calls_days)
 
+    def bindings_until(self, month: date) -> datetime:
+        """When the last binding of a month is past its term, however long it was extended."""
+        return after(month) + MAX_LIFE + timedelta(days=self.bindings_days)
+
     def rows_until(self, month: date) -> datetime:
-        """When the rows of a month, which hold no person any more, may go."""
-        return after(month) + timedelta(days=self.invoices_days)
+        """When the rows of a month, which hold no person any more, may go: the last days of its bindings are charged
+        half a year later."""
+        return after(month) + MAX_LIFE + timedelta(days=self.invoices_days)
 
 
 def after(month: date) -> datetime:

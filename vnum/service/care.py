@@ -19,6 +19,7 @@ from vnum.service.data_keys import make_ahead
 from vnum.service.deliver import Deliverer
 from vnum.service.events import Ends, PoolWatch, rooms_of_hosts
 from vnum.service.registry import Registry
+from vnum.service.retention import Retention
 from vnum.service.supply import Supply
 from vnum.store import bindings as stored
 from vnum.store import clock as stored_clock
@@ -93,6 +94,7 @@ class Care:
         supply: Supply,
         vault: Vault,
         audit: Audit,
+        retention: Retention,
         ends: Ends,
         pool_watch: PoolWatch,
         deliverer: Deliverer,
@@ -105,6 +107,7 @@ class Care:
         self._supply = supply
         self._vault = vault
         self._audit = audit
+        self._retention = retention
         self._ends = ends
         self._pool_watch = pool_watch
         self._deliverer = deliverer
@@ -112,6 +115,7 @@ class Care:
         self._cells = cells
         self._rolled_on = -1
         self._watched_at: datetime | None = None
+        self._forgotten_on = -1
 
     async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Loads every host into Redis as PostgreSQL has it, while binding goes on. Raises PoolDown."""
@@ -125,7 +129,7 @@ class Care:
         return len(hosts)
 
     async def tend(self) -> None:
-        """What has to be done now and then: partitions, orphans, and once a day the roll-over."""
+        """What has to be done now and then: partitions, orphans, and once a day the roll-over and retention."""
         now = await clocks.peek(self._clock, self._database)
         await stored_clock.ensure_months(self._database, now)
         await make_ahead(self._vault, now)
@@ -142,6 +146,9 @@ class Care:
             await idempotency.forget(self._database)
             await self._deliverer.clear(now)
             await self._forget_calls(now)
+        if day_of(now) != self._forgotten_on:
+            await self._retention.run()
+            self._forgotten_on = day_of(now)
 
     async def _forget_calls(self, now: datetime) -> None:
         """What is kept of calls for a while: tries, locks, contacts, whom a binding was told of, refused calls."""

@@ -131,7 +131,8 @@ class Decider:
         )
 
     def _record(self, review: Record) -> CallRecord:
-        record = read_record(unseal(self._vault, review))
+        text = unseal(self._vault, review)
+        record = None if text is None else read_record(text)
         if record is None:
             raise Refused(
                 Code.DECISION_MISMATCH,

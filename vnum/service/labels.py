@@ -99,6 +99,7 @@ class Labels:
         if reissue:
             wanted = [_lapsed(orders, labels) for orders in asked if not isinstance(orders, Refusal)]
             labels |= await self._reissue([order for order in wanted if order is not None], records)
+            labels |= await self._erased([order for order, label in labels.items() if _is_released(label)], records)
         return [Found(orders) if isinstance(orders, Refusal) else _found(orders, labels) for orders in asked]
 
     async def named(self, merchant_id: str, order_id: str, reader: Reader) -> UUID | Refusal | None:
@@ -210,6 +211,11 @@ class Labels:
             labels[order] = Label(outcome.binding, outcome.now) if isinstance(outcome, Bound) else outcome
         return labels
 
+    async def _erased(self, released: Sequence[Named], records: Mapping[Named, Record]) -> dict[Named, Label | Refusal]:
+        """Of released orders those whose recipient was erased, and that so nothing can be repeated of."""
+        with untied():
+            return {order: _ERASED for order in released if await self._again(records[order]) is _ERASED}
+
     async def _again(self, record: Record) -> Order | Refusal:
         if record["order_status"] in OVER:
             return Refusal(
@@ -223,10 +229,7 @@ class Labels:
         if last is not None:
             await self._vault.know(last["key_id"])
         if last is None or last["recipient"] is None or not self._vault.opens(last["key_id"]):
-            return Refusal(
-                code=Code.RECIPIENT_ERASED,
-                detail="the recipient's phone was erased; bind the order again with its phone",
-            )
+            return _ERASED
         name, binding_id, key_id = last["recipient_name"], last["binding_id"], last["key_id"]
         return self._binder.order(
             last["merchant_id"],
@@ -241,6 +244,9 @@ class Labels:
         )
 
 
+_ERASED = Refusal(
+    code=Code.RECIPIENT_ERASED, detail="the recipient's phone was erased; bind the order again with its phone"
+)
 _NO_BINDING = Refusal(code=Code.BINDING_NOT_FOUND, detail="no number was ever bound for this order")
 _NO_PARCEL = Refusal(code=Code.BINDING_NOT_FOUND, detail="no order is known for this waybill")
 
@@ -275,6 +281,10 @@ def _lapsed(orders: Sequence[Named], labels: Mapping[Named, Label | Refusal]) ->
         if label.code is Code.BINDING_EXPIRED:
             lapsed = order
     return lapsed
+
+
+def _is_released(label: Label | Refusal) -> bool:
+    return isinstance(label, Refusal) and label.code is Code.BINDING_RELEASED
 
 
 def _sees(reader: Reader, order: Named, carried: frozenset[Named]) -> bool:

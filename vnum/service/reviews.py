@@ -77,7 +77,7 @@ class Charged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """`record` None = it could not be read; then `size` says how many bytes came."""
+    """`record` None = it could not be read; then `size` says how many bytes came. Both None = its term is over."""
 
     review_id: UUID
     call_id: str
@@ -122,7 +122,7 @@ class Reviews:
 
     def _shown(self, row: Record, charged: Record | None) -> Review:
         text = unseal(self._vault, row)
-        record = read_record(text)
+        record = None if text is None else read_record(text)
         return Review(
             review_id=row["review_id"],
             call_id=row["call_id"],
@@ -132,7 +132,7 @@ class Reviews:
             detail=row["detail"],
             state=ReviewState(row["state"]),
             record=None if record is None else _masked(record, known_host=row["code"] != Code.HOST_NOT_FOUND),
-            size=len(text.encode()) if record is None else None,
+            size=len(text.encode()) if record is None and text is not None else None,
             charged=None if charged is None else self._beside(charged),
             decided_at=row["decided_at"],
             decided_by=row["decided_by"],
@@ -144,15 +144,21 @@ class Reviews:
         return Charged(caller=masked_caller(caller_of(self._vault, row)), **fields)
 
 
-def unseal(vault: Vault, row: Record) -> str:
-    """The text of a kept record."""
+def unseal(vault: Vault, row: Record) -> str | None:
+    """The text of a kept record; None = its term is over."""
+    if row["record"] is None or not vault.opens(row["key_id"]):
+        return None
     return vault.open(row["record"], row["review_id"], USE, row["key_id"])
 
 
 def caller_of(vault: Vault, row: Record) -> str:
     """Who rang, of a filed call."""
     sealed = row["caller"]
-    return ANONYMOUS if sealed is None else vault.open(sealed, row["call_id"], b"caller", row["key_id"])
+    return (
+        ANONYMOUS
+        if sealed is None or not vault.opens(row["key_id"])
+        else vault.open(sealed, row["call_id"], b"caller", row["key_id"])
+    )
 
 
 def read_record(text: str) -> CallRecord | None:

@@ -13,6 +13,9 @@ from vnum.store.database import Connection, Database, aware
 from vnum.store.queries import queries
 
 SQL = queries("bindings")
+ERASED = "erased"
+"""release_reason of a binding that ended because its recipient was erased."""
+
 STATUSES = [str(status) for status in OrderStatus]
 
 
