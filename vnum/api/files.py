@@ -46,9 +46,7 @@ async def received(call: Call, most: int | None = None) -> AsyncGenerator[bytes,
     until = clock() + WHOLE_S
     signed = call.request.get(DIGEST)
     came = sha256()
-    read = call.request._read_bytes  # by the short way of small bodies (vnum.api.connection)
-    while piece := read or await _piece(call, min(until, clock() + PIECE_S)):
-        read = None
+    while piece := await _piece(call, min(until, clock() + PIECE_S)):
         left -= len(piece)
         if left < 0:
             raise _too_large(most)
