@@ -117,3 +117,13 @@ async def test_of_a_month_whose_key_is_gone_nothing_is_sealed(world: World) -> N
     await world.owner.execute("UPDATE data_keys SET wrapped = NULL, destroyed_at = now() WHERE purpose = 'month'")
     await world.engine.vault.refresh()
     assert (await change(world, made)).code == "recipient_erased"
+
+
+async def test_no_number_is_led_to_who_wants_none(world: World) -> None:
+    await world.stock()
+    made = (await world.bind()).body
+    sent = {"phone": OTHER_PHONE, "scope": "everything"}
+    assert (await world.call("PUT", "/v1/recipients/opt-out", sent)).status < 300
+    reply = await change(world, made)
+    assert (reply.status, reply.code) == (422, "recipient_opted_out")
+    assert await reached(world, made, "c") == f"+86{PHONE}"
