@@ -118,6 +118,13 @@ class Teller:
     async def _release(self, order: str) -> Reply:
         return await self.world.post(f"/v1/bindings/{self.bound[order]['binding_id']}/release", {"reason": "done"})
 
+    async def _policy(self, *rules: str) -> Reply:
+        sent = {name: int(days) for name, _, days in (rule.partition("=") for rule in rules)}
+        return await self.world.call("PUT", "/v1/platform/policy", sent, role="admin")
+
+    async def _told(self, order: str, type: str, merchant: str = "m") -> Reply:
+        return await self.world.post(f"/v1/orders/{merchant}/{order}/events", {"type": type})
+
     async def _call(self, order: str, call_id: str, seconds: str) -> dict[str, Any]:
         answered = self.world.clock.instant
         released = answered + timedelta(microseconds=int(Decimal(seconds) * 1_000_000))

@@ -7,6 +7,7 @@ A step is `DATE TIME VERB ...`, by Shanghai's clock; `-> code` at its end says t
     assign M TARIFF [FROM]                       another price list for a merchant
     suspend M
     bind ORDER DAYS [M]                          extend ORDER DAYS          release ORDER
+    policy RULE=DAYS ...                         of a number's life     told ORDER EVENT [M]
     call ORDER ID SECONDS                        answered now, and reported when it is released
     report ORDER ID release=T [answer=T] [dial=T]  a record that arrives now; without `dial` it is the answer. T = TIME
                                                  or DATETTIME, with an offset or by Shanghai's clock

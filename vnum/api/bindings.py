@@ -212,6 +212,7 @@ class Bindings:
             Code.BINDING_EXPIRED,
             Code.BINDING_RELEASED,
             Code.RECIPIENT_ERASED,
+            Code.RECIPIENT_OPTED_OUT,
         ),
     )
     async def change_recipient(self, call: Call, asked: ChangeRecipient) -> Answer:

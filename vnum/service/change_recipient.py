@@ -10,6 +10,7 @@ from vnum.model.bindings import State
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.phones import holds_phone
 from vnum.model.refusals import Code, Refusal, Refused
+from vnum.service.batch import OPTED_OUT
 from vnum.service.bind import recipient
 from vnum.service.clock import Clock
 from vnum.service.lifetime import Lifetime, Seen
@@ -33,7 +34,8 @@ class RecipientChanger:
 
     async def change(self, binding_id: UUID, recipient_phone: str, reason: str) -> Seen:
         """The binding, with the phone behind it; the same phone changes nothing. Raises Refused: invalid_phone,
-        invalid_request, binding_not_found, binding_expired, binding_released, clock_jump.
+        invalid_request, binding_not_found, binding_expired, binding_released, recipient_opted_out, recipient_erased,
+        clock_jump.
 
         The old phone is gone with its ciphertext. Its slot goes on remembering the old recipient by a short hash, so
         that it never goes back to him.
@@ -52,11 +54,19 @@ class RecipientChanger:
         raise Refused(Code.STORE_UNAVAILABLE, "the binding is being changed by others; nothing was done, try again")
 
     async def _has(self, seen: Seen, phone: str) -> bool:
-        binding = seen.binding
-        found = await stored.recipient_hash(
-            self._database, cell_in(binding.binding_id), binding.merchant_id, binding.order_id, binding.binding_id
+        """Raises Refused (recipient_opted_out): no number is lent for who wants none, and none is led to him."""
+        binding, fingerprint = seen.binding, self._vault.fingerprint(phone)
+        found = await stored.recipient(
+            self._database,
+            cell_in(binding.binding_id),
+            binding.merchant_id,
+            binding.order_id,
+            binding.binding_id,
+            fingerprint,
         )
-        return found == self._vault.fingerprint(phone)
+        if found["opted_out"] and not found["same"]:
+            raise _refused(OPTED_OUT)
+        return bool(found["same"])
 
     async def _write(self, seen: Seen, phone: str, reason: str) -> bool:
         binding_id, cell, done = seen.binding.binding_id, cell_in(seen.binding.binding_id), False

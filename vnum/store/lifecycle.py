@@ -152,10 +152,12 @@ async def change_recipient(
     return found is not None
 
 
-async def recipient_hash(
-    database: Database, cell: int, merchant_id: str, order_id: str, binding_id: UUID
-) -> bytes | None:
-    found: bytes | None = await database.fetchval(SQL["recipient_hash"], cell, merchant_id, order_id, binding_id)
+async def recipient(
+    database: Database, cell: int, merchant_id: str, order_id: str, binding_id: UUID, recipient_hash: bytes
+) -> Record:
+    """`same` = he is behind it already; `opted_out` = he wants no number."""
+    found = await database.fetchrow(SQL["recipient"], cell, merchant_id, order_id, binding_id, recipient_hash)
+    assert found is not None
     return found
 
 

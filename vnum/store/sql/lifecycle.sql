@@ -122,9 +122,13 @@ UPDATE bindings b SET key_id = $5, recipient = $6, recipient_hash = $7
 FROM live WHERE b.cell = $1 AND b.binding_id = $4
 RETURNING b.binding_id;
 
--- name: recipient_hash
--- Of the order's current binding, if it is this one. $1 cell, $2 merchant, $3 order, $4 binding id.
-SELECT recipient_hash FROM orders WHERE cell = $1 AND merchant_id = $2 AND order_id = $3 AND binding_id = $4;
+-- name: recipient
+-- Whether the order's current binding, if it is this one, has a recipient already, and whether that one wants no number.
+-- $1 cell, $2 merchant, $3 order, $4 binding id, $5 the recipient's hash.
+SELECT EXISTS (SELECT FROM orders WHERE cell = $1 AND merchant_id = $2 AND order_id = $3 AND binding_id = $4
+                                    AND recipient_hash = $5) AS same,
+       EXISTS (SELECT FROM opt_outs WHERE recipient_hash = $5 AND scope = 'everything' AND merchant_id IN ('', $2)
+                                      AND withdrawn_at IS NULL) AS opted_out;
 
 -- name: recipient_changes
 -- When the phone behind an order's numbers was changed, and by whom. $1 cell, $2 merchant, $3 order.
