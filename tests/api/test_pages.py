@@ -25,6 +25,8 @@ WHOLE = {
     "/v1/orders/{merchant_id}/{order_id}/parcels": "the parcels of one order",
     "/v1/pool": "the operator's overview sums up all hosts",
     "/v1/usage/daily": "92 dates at most",
+    "/v1/webhooks/{webhook_id}": "the events of one subscription",
+    "/v1/retention": "the months that are kept",
 }
 """Lists without a cursor, and why they need none."""
 
