@@ -80,14 +80,33 @@ async def test_every_changing_endpoint_is_behind_the_audit_or_has_its_own(world:
         "POST /v1/bindings/batch",
         "POST /v1/bindings/{binding_id}/extend",
         "POST /v1/bindings/{binding_id}/release",
+        "POST /v1/bindings/{binding_id}/recipient",
         "POST /v1/calls/route",
+        "PUT /v1/recipients/opt-out",
+        "DELETE /v1/recipients/opt-out",
+        "POST /v1/callers",
+        "DELETE /v1/callers/{caller_id}",
+        "POST /v1/blacklist",
+        "DELETE /v1/blacklist/{blacklist_id}",
+        "PUT /v1/merchants/{merchant_id}/call-policy",
+        "PUT /v1/bindings/{binding_id}/callers",
         "POST /v1/labels/current",  # changes by re-issue only, which is a bind
+        "POST /v1/orders/decrypt",  # changes nothing; that it was read is written
+        "POST /v1/orders/{merchant_id}/{order_id}/extend",
+        "POST /v1/orders/{merchant_id}/{order_id}/reissue",
+        "POST /v1/orders/{merchant_id}/{order_id}/events",
+        "POST /v1/orders/{merchant_id}/{order_id}/parcels",
+        "DELETE /v1/orders/{merchant_id}/{order_id}/parcels",
+        "PUT /v1/platform/policy",
+        "POST /v1/messages",
         "POST /v1/keys",
         "PATCH /v1/keys/{key_id}",
         "POST /v1/keys/{key_id}/rotate",
         "POST /v1/keys/{key_id}/revoke",
         "PUT /v1/merchants/{merchant_id}/grants/{isv}",
         "DELETE /v1/merchants/{merchant_id}/grants/{isv}",
+        "POST /v1/recipients/export",
+        "POST /v1/recipients/erase",
     }
     assert all(one.method in CHANGING for one in endpoints(world.engine) if one.audited)
 

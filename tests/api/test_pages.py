@@ -27,6 +27,7 @@ WHOLE = {
     "/v1/usage/daily": "92 dates at most",
     "/v1/webhooks/{webhook_id}": "the events of one subscription",
     "/v1/retention": "the months that are kept",
+    "/v1/keys/{key_id}": "the secrets of one key, two at most",
 }
 """Lists without a cursor, and why they need none."""
 

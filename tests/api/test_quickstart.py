@@ -62,7 +62,8 @@ async def pasted(script: str, more: dict[str, str], folder: Path) -> str:
 
 
 def masked(text: str) -> str:
-    """Without ids, instants and the extension, which differ from run to run."""
+    """Without ids, instants, tokens and the extension, which differ from run to run."""
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "INSTANT", text)
+    text = re.sub(r"rt_[\w-]+", "TOKEN", text)
     return re.sub(r'("extension":"|18400913965-)\d{4}', r"\1EXT", text)

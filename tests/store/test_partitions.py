@@ -18,7 +18,13 @@ async def test_months_are_made_while_somebody_reads_for_long_and_nobody_waits(ba
     assert await bare_world.count("pg_inherits WHERE inhparent = 'bindings'::regclass") >= 5
 
 
-INDEXES_OF_BINDINGS = ("cell, binding_id)", "host, extension, bound_at)", "merchant_id, bound_at)", "ended_at ", "recipient_hash)")
+INDEXES_OF_BINDINGS = (
+    "cell, binding_id)",
+    "host, extension, bound_at)",
+    "merchant_id, bound_at)",
+    "ended_at ",
+    "recipient_hash)",
+)
 
 
 async def test_a_new_month_has_the_indexes_of_the_whole(bare_world: World) -> None:
