@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vnum.model.ids import new_id
-from vnum.model.masking import MASK, masked_text
+from vnum.model.masking import MASK, masked_detail, masked_text
 from vnum.model.phones import PhoneError, parse_recipient
 
 MOBILES = st.builds("1{}{:09}".format, st.integers(3, 9), st.integers(0, 10**9 - 1))
@@ -117,3 +117,8 @@ def test_instants_are_not_harmed(at: datetime, hours: int, blank: bool) -> None:
 )
 def test_what_is_no_phone_stays(text: str) -> None:
     assert masked_text(text) == text
+
+
+def test_a_refusal_names_its_host_and_no_phone() -> None:
+    said = "host 18400913965 is locked; no merchant 13812345678; host 138123456789; ghost 13812345678"
+    assert masked_detail(said) == (f"host 18400913965 is locked; no merchant {MASK}; host 138123456789; ghost {MASK}")

@@ -7,6 +7,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 

@@ -13,7 +13,7 @@ from vnum.api.bodies import Nothing, decode, read_body, read_query
 from vnum.api.gate import Gate
 from vnum.api.idempotency import Once, Repeats
 from vnum.model.acting import Acting, act
-from vnum.model.phones import PhoneError, parse_recipient
+from vnum.model.masking import masked_text
 from vnum.model.refusals import Code, Refused
 from vnum.service.audit import Audit
 from vnum.service.keys import Caller, Role
@@ -94,12 +94,14 @@ def _noted(endpoint: Endpoint, audit: Audit, is_host: Callable[[str], bool]) -> 
 def _subjects(call: Call, asked: Any, is_host: Callable[[str], bool]) -> list[str]:
     """What the path names, and the body by an id. People put phones where ids belong: those are left out, and so is
     what PostgreSQL can not store."""
-    named = {
-        name: value if value.isprintable() and (is_host(value) or not _is_phone(value)) else "?"
-        for name, value in call.request.match_info.items()
-    }
+    named = dict(call.request.match_info)
     named |= {field: value for field in _IDS if isinstance(value := getattr(asked, field, None), str)}
-    return [f"{name}={value[:_MOST_OF_ID]}" for name, value in named.items()]
+    return [
+        f"{name}={value[:_MOST_OF_ID]}"
+        if value.isprintable() and (is_host(value) or not _is_phone(value))
+        else f"{name}=?"
+        for name, value in named.items()
+    ]
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,11 +199,7 @@ def _reading(endpoint: Endpoint, gate: Gate) -> Callable[[web.Request], Awaitabl
 
 
 def _is_phone(value: str) -> bool:
-    try:
-        parse_recipient(value)
-    except PhoneError:
-        return False
-    return True
+    return masked_text(value) != value
 
 
 def _check_media_type(request: web.Request, wanted: str = _JSON) -> None:

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from vnum.finance import BillingRefusal
+from vnum.model.masking import masked_detail
 from vnum.model.refusals import Code, Refusal, Refused, Shortage, UnusableFile
 from vnum.service.group import Interrupted
 from vnum.store.database import is_away, is_data_error
@@ -172,7 +173,7 @@ def problem(code: str, detail: str, reason: Shortage | None = None) -> Problem:
         title=code.replace("_", " ").capitalize(),
         status=STATUS[code],
         code=str(code),
-        detail=detail,
+        detail=masked_detail(detail),
         reason=reason,
     )
 
@@ -207,7 +208,7 @@ def of_trouble(trouble: Exception) -> Problem:
 
 def item_error(wrong: Problem | Refusal) -> tuple[int, ItemError]:
     """(status, error) of one item."""
-    return STATUS[wrong.code], ItemError(code=str(wrong.code), detail=wrong.detail, reason=wrong.reason)
+    return STATUS[wrong.code], ItemError(code=str(wrong.code), detail=masked_detail(wrong.detail), reason=wrong.reason)
 
 
 def _facts(trouble: Exception) -> dict[str, object]:

@@ -74,7 +74,7 @@ class Hosts:
         await self._registry.refresh(force=True)
         host = await self._registry.get(number)
         if host is None:
-            raise Refused(Code.HOST_NOT_FOUND, f"host {number} is not registered")
+            raise Refused(Code.HOST_NOT_FOUND, "no such host is registered")
         if state is HostState.RETIRED and host.state is not HostState.RETIRED:
             await self._retire(host)
         else:
