@@ -313,6 +313,27 @@ def test_a_master_key_is_put_in_the_place_of_another(ready: Shell, tmp_path: Pat
     assert (both.exit_code, "not more" in both.output) == (1, True)
 
 
+def test_what_is_held_about_a_person_is_told_and_erased(ready: Shell, endpoints: Endpoints) -> None:
+    """The phone comes by standard input, and comes out nowhere."""
+    uvloop.run(_lend(endpoints, ready.environment["VNUM_SCHEMA"]))
+
+    def say(*arguments: str) -> Result:
+        return CliRunner().invoke(main, arguments, env=ready.environment, input="13912345678\n")
+
+    for arguments in (("export",), ("erase", "--reason", "asked"), ("erase", "--reason", "again"), ("export",)):
+        told = say("subject", *arguments)
+        assert (told.exit_code, "13912345678" in told.output) == (0, False), told.output
+    refused = say("subject", "erase", "--reason", "of 13912345678")
+    assert (refused.exit_code, "13912345678" in refused.output) == (1, False)
+
+
+def test_what_is_kept_until_when_is_shown_and_ended(ready: Shell) -> None:
+    shown = ready.good("retention", "show")
+    assert "183 days after a binding's end" in shown
+    assert re.search(r"until 20\d\d-\d\d-\d\d", shown)
+    assert "deleted: 0 audit entries" in ready.good("retention", "run")
+
+
 def test_usage_and_the_bill_of_a_date(ready: Shell, endpoints: Endpoints, tmp_path: Path) -> None:
     uvloop.run(_lend(endpoints, ready.environment["VNUM_SCHEMA"]))
     shown = ready.good("usage", "--merchant", "shop", "--from", "2026-01-05", "--to", "2026-01-08")

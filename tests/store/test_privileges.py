@@ -51,6 +51,10 @@ FORBIDDEN = {
     "a grant is put on another merchant": "UPDATE grants SET merchant_id = ''",
     "a grant is put on another key": "UPDATE grants SET isv = ''",
     "a nonce is made good again": "UPDATE nonces SET until = 'infinity'",
+    "a data key is deleted": "DELETE FROM data_keys",
+    "a data key becomes another month's": "UPDATE data_keys SET month = '2026-01-01'",
+    "a month is said to be dropped": "UPDATE ended_months SET dropped_at = now()",
+    "a partition is dropped": "DROP TABLE bindings_2026_10",
     "a table is emptied": "TRUNCATE slots",
     "a table is dropped": "DROP TABLE slots",
     "a table is altered": "ALTER TABLE bindings DROP COLUMN recipient",
@@ -83,3 +87,11 @@ async def test_it_may_have_partitions_made_and_no_more(bare_world: World) -> Non
         "AND relnamespace = current_schema()::regnamespace"
     )
     assert len(names) == 6
+
+
+async def test_the_rows_of_a_month_are_not_dropped_before_their_time(bare_world: World) -> None:
+    """Not by the one function that may: nor while they name somebody, nor while they are not billed."""
+    database = bare_world.engine.database
+    with pytest.raises(asyncpg.InvalidParameterValueError):
+        await database.execute("SELECT drop_month(date_trunc('month', now())::date, now())")
+    assert await database.fetchval("SELECT drop_month('1999-01-01', now())") is False, "there is none"
