@@ -95,10 +95,11 @@ def _subjects(call: Call, asked: Any, is_host: Callable[[str], bool]) -> list[st
     """What the path names, and the body by an id. People put phones where ids belong: those are left out, and so is
     what PostgreSQL can not store."""
     named = dict(call.request.match_info)
+    registered = getattr(asked, "host", None)  # about to be a host, if it is written as one
     named |= {field: value for field in _IDS if isinstance(value := getattr(asked, field, None), str)}
     return [
         f"{name}={value[:_MOST_OF_ID]}"
-        if value.isprintable() and (is_host(value) or not _is_phone(value))
+        if value.isprintable() and ((value == registered and value.isdigit()) or is_host(value) or not _is_phone(value))
         else f"{name}=?"
         for name, value in named.items()
     ]
