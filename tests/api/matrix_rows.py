@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+MINE = "alpha"
+"""The own merchant, where something of another side is named with him."""
+
 OCTOBER = "from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z"
 AUTUMN = "from=2026-10-01T00:00:00Z&to=2026-12-01T00:00:00Z"
 
@@ -31,6 +34,12 @@ PATH = {
     "waybill_no": "{waybill}",
     "caller_id": "{caller}",
     "blacklist_id": "{listing}",
+    "webhook_id": "{hook}",
+    "delivery_id": "{delivery}",
+    "message_id": "{message}",
+    "template_id": "nothing",
+    "isv": "{isv}",
+    "key_id": "{isv}",
 }
 """What the parts of paths name, by their names."""
 
@@ -61,6 +70,9 @@ class Row(NamedTuple):
     file: bytes | None = None
 
 
+OTHERS_HOOK = Row(named={"webhook_id": "{shop_hook}"}, also={"webhook_not_found"})
+"""A merchant's subscription, which his ISVs do not see."""
+
 BIND = {
     "merchant_id": "{merchant}",
     "order_id": "{order}",
@@ -80,6 +92,13 @@ LISTING = {"phone": "0571-8765{n4}", "direction": "caller", "merchant_id": "{mer
 MARK = {"call_id": "{call}", "mark": "satisfied", "at": "2026-10-05T04:05:00Z"}
 ONE_ORDER = [{"merchant_id": "{merchant}", "order_id": "{order}"}]
 NEW_PARCEL = {"parcels": [{"carrier": "{carrier}", "waybill_no": "{waybill}"}]}
+HOOK = {
+    "url": "https://shop.example.com/more",
+    "events": ["invoice.closed"],
+    "merchant_id": "{merchant}",
+}
+MESSAGE = {"merchant_id": "{merchant}", "recipient_token": "{token}", "template_id": "arrived"}
+TEMPLATE = {"template_id": "t{n}", "text": "x", "purpose": "delivery"}
 TARIFF = {
     "tariff_id": "t{n}",
     "effective_from": "2027-01-01T00:00:00+08:00",
@@ -110,6 +129,8 @@ ROWS: dict[str, Row | tuple[Row, ...]] = {
         Row("?days=90", whole=True, rest=True),
         Row("?days=90&merchant_id={merchant}"),
         Row("?days=90&carrier={carrier}"),
+        Row("?days=90&after={label_place}"),
+        Row("?days=90&merchant_id={merchant}&after={label_place}"),
     ),
     "GET /v1/labels/{merchant_id}/{order_id}": Row("?format=json"),
     "POST /v1/callers": Row(body=CALLER),
@@ -122,7 +143,11 @@ ROWS: dict[str, Row | tuple[Row, ...]] = {
     "PUT /v1/merchants/{merchant_id}/call-policy": Row(body={}),
     "PUT /v1/recipients/opt-out": Row(body={"phone": "0571-87651234", "merchant_id": "{merchant}"}),
     "DELETE /v1/recipients/opt-out": Row(body={"phone": "0571-87651234", "merchant_id": "{merchant}"}),
-    "GET /v1/calls/attempts": Row("?merchant_id={merchant}&" + AUTUMN),
+    "GET /v1/calls/attempts": (
+        Row("?merchant_id={merchant}&" + AUTUMN),
+        Row("?merchant_id={merchant}&after={attempt_place}&" + AUTUMN),
+        Row(f"?merchant_id={MINE}&after={{attempt_place}}&{AUTUMN}"),
+    ),
     "POST /v1/calls/marks": Row(body=MARK, nobodys=True),
     "GET /v1/calls/marks": Row(f"?merchant_id={{merchant}}&{OCTOBER}"),
     "POST /v1/labels/current": (
@@ -141,6 +166,8 @@ ROWS: dict[str, Row | tuple[Row, ...]] = {
     "GET /v1/calls": (
         Row(f"?merchant_id={{merchant}}&{OCTOBER}"),
         Row("?merchant_id={merchant}&order_id={order}&" + AUTUMN),
+        Row("?merchant_id={merchant}&after={call_place}&" + AUTUMN),
+        Row(f"?merchant_id={MINE}&after={{call_place}}&{AUTUMN}"),
     ),
     "GET /v1/calls/reviews": Row(whole=True, untied=True),
     "POST /v1/calls/reviews/{review_id}": Row(
@@ -207,6 +234,47 @@ ROWS: dict[str, Row | tuple[Row, ...]] = {
     "GET /v1/usage/daily": Row("?merchant_id={merchant}&from=2026-10-05&to=2026-10-07"),
     "GET /v1/merchants/{merchant_id}/spend": Row(),
     "GET /v1/audit": Row(f"?{AUTUMN}", whole=True),
+    "POST /v1/webhooks": Row(body=HOOK, also={"webhook_limit"}),
+    "GET /v1/webhooks": (
+        Row(whole=True),
+        Row("?merchant_id={merchant}"),
+        Row("?after={hook}"),
+        Row("?merchant_id={merchant}&after={hook}"),
+    ),
+    "GET /v1/webhooks/{webhook_id}": (Row(), OTHERS_HOOK),
+    "PATCH /v1/webhooks/{webhook_id}": (Row(body={"active": True}), OTHERS_HOOK._replace(body={"active": True})),
+    "DELETE /v1/webhooks/{webhook_id}": Row(named={"webhook_id": "{spare_hook}"}, also={"webhook_not_found"}),
+    "POST /v1/webhooks/{webhook_id}/rotate": (Row(body={}), OTHERS_HOOK._replace(body={})),
+    "GET /v1/webhooks/{webhook_id}/deliveries": (
+        Row("?state=waiting"),
+        Row("?state=dead"),
+        Row("?state=waiting&after={delivery}"),
+        OTHERS_HOOK._replace(query="?state=waiting"),
+    ),
+    "POST /v1/webhooks/{webhook_id}/deliveries/replay": (Row(), OTHERS_HOOK),
+    "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay": (Row(), OTHERS_HOOK),
+    "POST /v1/messages": (
+        Row(body=MESSAGE),
+        Row(body=MESSAGE | {"merchant_id": MINE}, also={"recipient_token_invalid"}),
+    ),
+    "GET /v1/messages/{message_id}": Row(),
+    "POST /v1/message-templates": Row(whole=True, nobodys=True, body=TEMPLATE),
+    "GET /v1/message-templates": Row(whole=True, nobodys=True),
+    "DELETE /v1/message-templates/{template_id}": Row(whole=True, nobodys=True, also={"template_not_found"}),
+    "POST /v1/keys": Row(body={"role": "merchant", "merchants": ["{merchant}"]}, makes=True),
+    "GET /v1/keys": Row(whole=True, nobodys=True),
+    "GET /v1/keys/{key_id}": Row(whole=True, nobodys=True),
+    "PATCH /v1/keys/{key_id}": Row(whole=True, nobodys=True, body={}),
+    "POST /v1/keys/{key_id}/rotate": Row(whole=True, nobodys=True, body={}),
+    "POST /v1/keys/{key_id}/revoke": Row(
+        whole=True, nobodys=True, named={"key_id": "000000000000"}, also={"key_not_found"}
+    ),
+    "GET /v1/merchants/{merchant_id}/grants": (Row(), Row("?after=1000000")),
+    "PUT /v1/merchants/{merchant_id}/grants/{isv}": Row(),
+    "DELETE /v1/merchants/{merchant_id}/grants/{isv}": Row(),
+    "POST /v1/recipients/export": Row(whole=True, nobodys=True, body={"phone": "{phone}"}),
+    "POST /v1/recipients/erase": Row(whole=True, nobodys=True, body={"phone": "0571-87651235", "reason": "x"}),
+    "GET /v1/retention": Row(whole=True, nobodys=True),
     "GET /healthz": Row(whole=True, nobodys=True),
     "GET /readyz": Row(whole=True, nobodys=True),
     "GET /metrics": Row(whole=True, nobodys=True),

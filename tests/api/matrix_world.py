@@ -1,5 +1,8 @@
-"""A world where two merchants both have everything: bindings, waybills, calls, reviews, invoices, notes, disputes."""
+"""A world where two merchants both have everything: bindings, waybills, calls, reviews, invoices, notes, disputes,
+refused calls, subscriptions with deliveries, messages, grants."""
 
+import base64
+import json
 from typing import Any
 
 from .conftest import HOST, World, record
@@ -10,6 +13,28 @@ CARRIERS = {OWN: "SF", FOREIGN: "YTO", ABSENT: "ZTO"}
 PHONES = {OWN: "13812340001", FOREIGN: "13812340002", ABSENT: "13812340003"}
 
 Things = dict[str, str]
+
+TEMPLATE = {"template_id": "arrived", "text": "Your parcel is here.", "purpose": "delivery"}
+
+AT = "2026-10-05T04:01:10+00:00"
+"""When each merchant's first call was answered."""
+
+GRANTED = "isv granted"
+"""Name in `world.keys` of an ISV's key that both merchants let act for them, until the foreign one took it back."""
+
+NARROWED = "isv narrowed"
+"""One that both let act for them, made for the own merchant only."""
+
+ISVS_HOOKS = {GRANTED: "hook", NARROWED: "narrow_hook", "isv": "isv_hook"}
+"""Names of the subscriptions that ISVs' keys made."""
+
+HOOKS = ("hook", "shop_hook", "spare_hook", "isv_hook", "narrow_hook")
+"""Subscriptions: of the key GRANTED (two), of the merchant, of the key "isv", of the key NARROWED."""
+
+HOOK = {
+    "url": "https://shop.example.com/hook",
+    "events": ["binding.released", "binding.expired", "call.ended", "invoice.closed"],
+}
 
 
 async def two_merchants(world: World) -> dict[str, Things]:
@@ -27,13 +52,18 @@ async def two_merchants(world: World) -> dict[str, Things]:
     done(await world.post("/v1/hosts", {"host": HOST, "city": "杭州"}, role="admin"))
     for n, side in enumerate((OWN, FOREIGN), start=1):
         await _october(world, sides[side], n)
+    await _isvs(world, sides)
     world.advance(hours=1)
     for n, side in enumerate((OWN, FOREIGN), start=1):
         await _called(world, sides[side], n)
     world.advance(days=31)
     done(await world.post("/v1/invoices/close", {"period": "2026-10"}, role="finance"))
+    done(await world.post("/v1/message-templates", TEMPLATE))
     for side in (OWN, FOREIGN):
         await _november(world, sides[side])
+        await _told(world, sides[side])
+    withdrawn = f"/v1/merchants/{MERCHANTS[FOREIGN]}/grants/{_key_id(world, GRANTED)}"
+    done(await world.call("DELETE", withdrawn))
     reviews = done(await world.get("/v1/calls/reviews", role="finance"))["reviews"]
     for side in (OWN, FOREIGN):
         (sides[side]["review"],) = [one["review_id"] for one in reviews if one["call_id"] == sides[side]["call"]]
@@ -48,8 +78,52 @@ async def two_merchants(world: World) -> dict[str, Things]:
         "caller": _other(sides[FOREIGN]["caller"]),
         "listing": _other(sides[FOREIGN]["listing"]),
         "review": _other(sides[FOREIGN]["review"]),
+        "attempt": _other(sides[FOREIGN]["attempt"]),
+        "delivery": _other(sides[FOREIGN]["delivery"]),
+        "message": _other(sides[FOREIGN]["message"]),
+        "token": _other(sides[FOREIGN]["token"]),
+        **{name: _other(sides[FOREIGN][name]) for name in HOOKS},
     }
+    for things in sides.values():
+        things |= {
+            "isv": _key_id(world, "isv asked for"),
+            "call_place": _letters(f"{AT} {things['call']}"),
+            "attempt_place": _letters(f"{AT} {things['attempt']}"),
+            "label_place": _letters(json.dumps([things["merchant"], things["order"]])),
+        }
     return sides
+
+
+async def _isvs(world: World, sides: dict[str, Things]) -> None:
+    """ISVs' keys, with a grant of each merchant, and their subscriptions; a merchant's own subscription."""
+    for isv in world.isvs:
+        for side in (OWN, FOREIGN):
+            done(await world.call("PUT", f"/v1/merchants/{MERCHANTS[side]}/grants/{isv}"))
+    world.keys[GRANTED] = await world.key_of("isv")
+    world.keys[NARROWED] = await world.key_of("isv", merchants=[MERCHANTS[OWN]])
+    world.keys["isv asked for"] = await world.key_of("isv")
+    for side in (OWN, FOREIGN):
+        things, hook = sides[side], HOOK | {"merchant_id": MERCHANTS[side]}
+        own = await world.key_of("merchant", merchants=[MERCHANTS[side]])
+        makers = {"shop_hook": own, "hook": GRANTED, "spare_hook": GRANTED, "isv_hook": "isv"}
+        if side == OWN:
+            makers["narrow_hook"] = NARROWED
+        for name, maker in makers.items():
+            things[name] = done(await world.post("/v1/webhooks", hook, role=maker))["webhook_id"]
+    sides[FOREIGN]["narrow_hook"] = sides[FOREIGN]["isv_hook"]
+
+
+async def _told(world: World, things: Things) -> None:
+    """A refused call, the first event of the merchant's subscriptions, a message."""
+    dialled = {"call_id": f"{things['merchant']}-refused", "caller": "0571-87650001", "host": HOST}
+    reply = await world.post("/v1/calls/route", dialled | {"digits": things["extension"]}, role="switch")
+    assert done(reply)["code"] == "caller_blacklisted", reply.body
+    asked = f"?merchant_id={things['merchant']}&from=2026-11-01T00:00:00Z&to=2026-12-01T00:00:00Z"
+    things["attempt"] = done(await world.get(f"/v1/calls/attempts{asked}"))["attempts"][0]["attempt_id"]
+    waiting = done(await world.get(f"/v1/webhooks/{things['hook']}/deliveries?state=waiting"))
+    things["delivery"] = waiting["deliveries"][0]["delivery_id"]
+    new = {"merchant_id": things["merchant"], "recipient_token": things["token"], "template_id": "arrived"}
+    things["message"] = done(await world.post("/v1/messages", new))["message_id"]
 
 
 async def _october(world: World, things: Things, n: int) -> None:
@@ -104,6 +178,7 @@ async def _november(world: World, things: Things) -> None:
         "binding": made["binding_id"],
         "extension": made["extension"],
         "number": made["number"],
+        "token": made["recipient_token"],
         "spare": spare["binding_id"],
         "invoice": invoice,
         "note": note["number"],
@@ -135,10 +210,18 @@ def done(reply: Any) -> Any:
 def tokens(things: Things) -> set[str]:
     """What gives a side away, wherever it stands."""
     known = ("merchant", "order", "lapsed", "ended", "waybill", "call", "binding", "spare", "number", "invoice", "note")
+    told = ("review", "caller", "listing", "total", "phone", "attempt", "delivery", "message", "token", *HOOKS)
     more = (f"{things['merchant']} shop", f"9133{things['merchant'].upper()}", f"{things['merchant']}-prices")
-    return {things[name] for name in (*known, "review", "caller", "listing", "total", "phone") if name in things} | set(
-        more
-    )
+    return {things[name] for name in (*known, *told) if name in things} | set(more)
+
+
+def _key_id(world: World, name: str) -> str:
+    return world.keys[name].split("_")[1]
+
+
+def _letters(text: str) -> str:
+    """As lists say where their next page begins."""
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def _other(uuid: str) -> str:

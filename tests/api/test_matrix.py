@@ -19,6 +19,7 @@ import pypdfium2
 import pytest
 import pytest_asyncio
 
+from tests.receiver import receiving
 from vnum.api import endpoint as edge
 from vnum.api.app import endpoints as declared_by
 from vnum.api.auth import ANYONE
@@ -28,7 +29,19 @@ from vnum.store.database import Database
 
 from .conftest import Reply, Servers, World, opened_world
 from .matrix_rows import PATH, Row, rows_of
-from .matrix_world import ABSENT, CARRIERS, FOREIGN, MERCHANTS, OWN, Things, tokens, two_merchants
+from .matrix_world import (
+    ABSENT,
+    CARRIERS,
+    FOREIGN,
+    GRANTED,
+    ISVS_HOOKS,
+    MERCHANTS,
+    NARROWED,
+    OWN,
+    Things,
+    tokens,
+    two_merchants,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,11 +50,13 @@ _numbers = count(1)
 
 
 class Actor(NamedTuple):
-    """A key: its role, and what it is tied to; None = nothing. `sees` = which sides are his."""
+    """A key: its role, and what it is tied to; None = nothing. `sees` = which sides are his. `key` = what it is called
+    in the world's keys, if it is there already."""
 
     role: Role | None
     tie: dict[str, Any] | None = None
     sees: tuple[str, ...] = (OWN, FOREIGN)
+    key: str = ""
 
     @property
     def strange(self) -> list[str]:
@@ -52,13 +67,22 @@ class Actor(NamedTuple):
 
     def __str__(self) -> str:
         tie = "" if self.tie is None else " of " + (" ".join(map(str, self.tie.values())) or "nobody")
-        return f"{self.role or 'nobody'}{tie}"
+        return f"{self.key or self.role or 'nobody'}{tie}"
 
 
 ALPHA, NOBODYS = {"merchants": [MERCHANTS[OWN]]}, {"merchants": []}
 UNTIED = [Actor(None, sees=()), *(Actor(role) for role in Role)]
+TIED = [Actor(None, sees=()), *(Actor(role) for role in Role)]
+LENT = {
+    f"{Role.ISV} of granted {MERCHANTS[OWN]}": (GRANTED, {}),
+    f"{Role.ISV} of {MERCHANTS[OWN]}": (NARROWED, {"hook": "narrow_hook", "spare_hook": "narrow_hook"}),
+    str(Role.ISV): (Role.ISV, {"hook": "isv_hook", "spare_hook": "isv_hook"}),
+}
+"""ISVs' keys of the world, and by what names of things their own subscriptions go."""
+
 TIED = [
-    *(Actor(role, ALPHA, (OWN,)) for role in (Role.MERCHANT, Role.ISV, Role.FINANCE)),
+    *(Actor(role, ALPHA, (OWN,)) for role in (Role.MERCHANT, Role.FINANCE)),
+    *(Actor(Role.ISV, ALPHA, (OWN,), key) for key in (GRANTED, NARROWED)),
     *(Actor(role, NOBODYS, ()) for role in (Role.MERCHANT, Role.ISV, Role.FINANCE)),
     Actor(Role.COURIER, {"carrier": CARRIERS[OWN]}, (OWN,)),
     Actor(Role.COURIER, {"carrier": "none"}, ()),
@@ -72,6 +96,12 @@ class Matrix:
         self.world = world
         self.sides = sides
         self.endpoints = declared_by(world.engine)
+        self.hooks = {world.keys[name]: hook for name, hook in ISVS_HOOKS.items()}
+
+    def things(self, side: str, key: str | None) -> Things:
+        """What may be named, as the key names it: an ISV sees the subscriptions that he made."""
+        things = self.sides[side]
+        return things | {"hook": things[self.hooks[key]]} if key in self.hooks else things
 
     def rows(self) -> Iterator[tuple[Endpoint, Row]]:
         for endpoint in self.endpoints:
@@ -80,7 +110,7 @@ class Matrix:
 
     async def ask(self, endpoint: Endpoint, row: Row, side: str, key: str | None) -> Reply:
         n = next(_numbers)
-        things = self.sides[side] | {"n": str(n), "n4": f"{n % 10_000:04}"}
+        things = self.things(side, key) | {"n": str(n), "n4": f"{n % 10_000:04}"}
         sent: dict[str, Any] = {"role": key}
         if row.file is not None:
             sent |= {"data": row.file, "headers": {"Content-Type": "text/csv"}}
@@ -93,7 +123,9 @@ class Matrix:
     async def key_of(self, actor: Actor) -> str | None:
         if actor.role is None:
             return None
-        return self.world.keys[actor.role] if actor.tie is None else await self.world.key_of(actor.role, **actor.tie)
+        if actor.tie is None or actor.key:
+            return self.world.keys[actor.key or actor.role]
+        return await self.world.key_of(actor.role, **actor.tie)
 
     async def all_of(self, side: str) -> dict[str, str]:
         """Every row of a merchant, in every table that has one, as text."""
@@ -111,7 +143,13 @@ class Matrix:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def matrix(endpoints: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matrix]:
     folder: Path = tmp_path_factory.mktemp("matrix")
-    async with opened_world(endpoints, folder) as world:
+    secret = folder / "gateway.key"
+    secret.touch(0o600)
+    secret.write_text("g-secret\n")
+    async with (
+        receiving() as gateway,
+        opened_world(endpoints, folder, sms_gateway_url=gateway.url, sms_gateway_key_file=secret) as world,
+    ):
         yield Matrix(world, await two_merchants(world))
 
 
@@ -156,9 +194,10 @@ async def test_a_tied_key(matrix: Matrix, actor: Actor, guards: str) -> None:
             elif not unguarded:
                 assert reply.status < 500, (*what, side, reply.body)
                 assert _shows_its_own(matrix, actor, row, side, reply), (*what, side, reply.status, reply.body)
-            assert not _told(matrix, actor, endpoint, row, side, reply), (*what, side, reply.body)
+            told = _told(actor, endpoint, row, matrix, side, key, reply)
+            assert not told, (*what, side, told, reply.body)
         if ABSENT in replies and not row.nobodys and not unguarded:
-            plain = {side: _plain(reply, matrix.sides[side]) for side, reply in replies.items()}
+            plain = {side: _plain(reply, matrix.things(side, key)) for side, reply in replies.items()}
             for side in actor.strange:
                 assert plain[side] == plain[ABSENT], what
     assert {side: await matrix.all_of(side) for side in actor.strange} == before
@@ -173,7 +212,7 @@ async def test_without_either_guard_it_would_show(matrix: Matrix, monkeypatch: p
     for endpoint, row in matrix.rows():
         if endpoint.method == "GET" and actor.may(endpoint) and not row.slow:
             reply = await matrix.ask(endpoint, row, FOREIGN, key)
-            if _told(matrix, actor, endpoint, row, FOREIGN, reply):
+            if _told(actor, endpoint, row, matrix, FOREIGN, key, reply):
                 showing.add(endpoint.path)
     assert {"/v1/calls", "/v1/disputes", "/v1/invoices", "/v1/invoices/{invoice_id}/export", "/v1/notes"} <= showing
 
@@ -201,10 +240,12 @@ def _shows_its_own(matrix: Matrix, actor: Actor, row: Row, side: str, reply: Rep
     return side not in actor.sees or _works(reply, row)
 
 
-def _told(matrix: Matrix, actor: Actor, endpoint: Endpoint, row: Row, side: str, reply: Reply) -> list[str]:
+def _told(
+    actor: Actor, endpoint: Endpoint, row: Row, matrix: Matrix, side: str, key: str | None, reply: Reply
+) -> list[str]:
     """What an answer says of those who are strange to the actor, besides what he asked for."""
     request = f"{_template(endpoint, row)} {row.body}"
-    asked = {name: value for name, value in matrix.sides[side].items() if f"{{{name}}}" in request}
+    asked = {name: value for name, value in matrix.things(side, key).items() if f"{{{name}}}" in request}
     said = _without(_text(reply), asked)
     return [token for stranger in actor.strange for token in tokens(matrix.sides[stranger]) if token in said]
 

@@ -200,6 +200,43 @@ async def test_a_merchants_subscription_hides_the_number_until_the_order_is_ship
     assert webhook.merchant_id == "m"
 
 
+async def test_an_isv_hears_while_the_merchant_lets_it_act_for_him(world: World, receiver: Receiver) -> None:
+    """After the withdrawal nothing is kept for it, nor sent of what was kept before. (Only a platform's may go to this
+    machine, so attempts are counted.)"""
+    grants, isv = world.engine.grants, (await world.engine.keys.make(Role.ISV)).key_id
+    await grants.give("m", isv)
+    new = NewWebhook(url="https://shop.example.com/", events=[Event.BINDING_RELEASED, *ENDS, Event.CALL_ENDED])
+    webhook, _ = await world.engine.webhooks.add(
+        new, Caller(key_id=isv, role=Role.ISV, merchants=frozenset({"m"}))
+    )
+    await world.owner.execute("UPDATE webhooks SET url = $1", receiver.url)
+    await grants.give("m", (await world.engine.keys.make(Role.ISV)).key_id)  # of another key: counts for that one only
+
+    async def released(n: int) -> int:
+        """How many events are kept after a call and a release."""
+        binding = await world.bind(f"o{n}", n)
+        world.pass_time(HOUR)
+        await call(world, binding, f"c{n}")
+        await world.engine.lifetime.release(binding.binding_id, "x")
+        return await world.count("webhook_deliveries")
+
+    assert await released(1) == 2
+    await grants.withdraw("m", isv)
+    assert await released(2) == 2
+    await world.bind("ends", 3, ttl_days=1)
+    world.pass_time(2 * DAY)
+    await world.engine.care.tend()
+    assert await world.count("webhook_deliveries") == 2
+    assert await deliver(world) == 0
+    assert await world.engine.deliverer.lane(webhook.webhook_id) == 0, "also by a worker that was about to"
+    await grants.give("m", isv)
+    world.pass_time(LEASE)
+    assert await deliver(world) == 1, "the first of its binding"
+    assert await world.owner.fetchval("SELECT failure FROM webhook_deliveries WHERE attempts = 1") == "address_refused"
+    assert await released(4) == 4
+    assert receiver.got == []
+
+
 # Ends, which no command brings about
 
 

@@ -152,7 +152,7 @@ class Deliverer:
         """(attempts, those delivered) of what is due."""
         async with self._statements:
             webhook = await stored.sending(self._database, webhook_id)
-            if webhook is None or not webhook["active"]:
+            if webhook is None:
                 return 0, 0
             due = await stored.due(self._database, webhook_id, now, BATCH)
         if not due:

@@ -37,7 +37,7 @@ async def webhook(connection: Connection | Database, webhook_id: UUID) -> Record
 
 
 async def sending(database: Database, webhook_id: UUID) -> Record | None:
-    """What its deliveries need; the secrets sealed."""
+    """What its deliveries need, the secrets sealed; None = nothing is sent to it now."""
     return await database.fetchrow(SQL["sending"], webhook_id)
 
 

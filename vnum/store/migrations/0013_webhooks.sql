@@ -67,12 +67,19 @@ CREATE TABLE pool_lows (
 CREATE INDEX bindings_by_end ON bindings USING brin (ended_at timestamptz_minmax_multi_ops)
     WITH (pages_per_range = 32, autosummarize = on);
 
+-- Subscriptions that count. An ISV's does for as long as its merchant lets the key that made it act for him.
+CREATE VIEW webhooks_in_force WITH (security_invoker = true) AS
+    SELECT w.webhook_id, w.merchant_id, w.role, w.url, w.events, w.secret, w.former_secret, w.former_until
+    FROM webhooks w
+    WHERE w.active AND w.deleted_at IS NULL
+      AND (w.role <> 'isv' OR EXISTS (SELECT FROM grants g WHERE g.isv = w.made_by AND g.merchant_id = w.merchant_id
+                                        AND g.withdrawn_at IS NULL));
+
 -- Who wants to hear of an event of a merchant (null: of none, so only those who listen to all).
 CREATE FUNCTION listeners(of_event text, of_merchant text) RETURNS TABLE (webhook_id uuid, role text)
 LANGUAGE sql STABLE AS $$
-    SELECT w.webhook_id, w.role FROM webhooks w
-    WHERE w.active AND w.deleted_at IS NULL AND of_event = ANY (w.events)
-      AND (w.merchant_id IS NULL OR w.merchant_id = of_merchant)
+    SELECT w.webhook_id, w.role FROM webhooks_in_force w
+    WHERE of_event = ANY (w.events) AND (w.merchant_id IS NULL OR w.merchant_id = of_merchant)
 $$;
 
 -- An event's id: a UUIDv7 with its cell, made of what it is about, so that all subscriptions get the same, and in the
@@ -113,6 +120,7 @@ SELECT tenant_policies('webhooks');
 SELECT tenant_policies('webhook_deliveries');
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhooks, webhook_lanes, webhook_deliveries, pool_lows TO vnum_app;
 GRANT SELECT, INSERT, UPDATE ON webhook_sweeps TO vnum_app;
+GRANT SELECT ON webhooks_in_force TO vnum_app;
 GRANT SELECT (webhook_id, merchant_id, role, made_by, url, events, active, former_until, created_at, deleted_at)
     ON webhooks TO vnum_tenant;
 GRANT SELECT ON webhook_deliveries TO vnum_tenant;
