@@ -206,9 +206,7 @@ async def test_an_isv_hears_while_the_merchant_lets_it_act_for_him(world: World,
     grants, isv = world.engine.grants, (await world.engine.keys.make(Role.ISV)).key_id
     await grants.give("m", isv)
     new = NewWebhook(url="https://shop.example.com/", events=[Event.BINDING_RELEASED, *ENDS, Event.CALL_ENDED])
-    webhook, _ = await world.engine.webhooks.add(
-        new, Caller(key_id=isv, role=Role.ISV, merchants=frozenset({"m"}))
-    )
+    webhook, _ = await world.engine.webhooks.add(new, Caller(key_id=isv, role=Role.ISV, merchants=frozenset({"m"})))
     await world.owner.execute("UPDATE webhooks SET url = $1", receiver.url)
     await grants.give("m", (await world.engine.keys.make(Role.ISV)).key_id)  # of another key: counts for that one only
 
