@@ -267,6 +267,9 @@ async def test_behind_proxies_the_caller_counts(open_world: OpenWorld) -> None:
         assert await guess("2001:db8:0:1::1", "10.0.0.1") == "unauthorized"
         assert await guess("2001:db8:0:1:ffff::2", "10.0.0.1") == "rate_limited", "one network"
         assert await guess("2001:db8:0:2::1", "10.0.0.1") == "unauthorized"
+        assert await guess("::ffff:1.1.1.3", "10.0.0.1") == "unauthorized"
+        assert await guess("::ffff:1.1.1.4", "10.0.0.1") == "unauthorized", "not one network of all IPv4 addresses"
+        assert await guess("1.1.1.3", "10.0.0.1") == "rate_limited", "the same address"
 
 
 async def test_batches_and_bodies_have_a_limit(world: World) -> None:

@@ -39,6 +39,11 @@ ADDRESSES: dict[str, Reach | None] = {
     "100.100.100.200": None,
     "fd00:ec2::254": None,
     "fe80::1": None,
+    "fec0::1": None,
+    "64:ff9b:1::7f00:1": None,
+    "::ffff:0:7f00:1": None,
+    "168.63.129.16": None,
+    "192.0.0.192": None,
     "0.0.0.0": None,  # noqa: S104
     "0.1.2.3": None,
     "::": None,

@@ -96,16 +96,17 @@ class Gate:
 
 def address_of(request: web.Request, proxy_hops: int) -> str:
     """Where a request comes from: the peer, or what the outermost trusted proxy saw. Of IPv6 the network (/64), since
-    whoever has one address there has them all."""
+    whoever has one address there has them all; but an IPv4 address that is written as one is that (::ffff:1.2.3.4)."""
     address = request.remote or ""
     if proxy_hops:
         seen = ",".join(request.headers.getall(FORWARDED, ())).split(",")
         address = seen[-proxy_hops].strip() if len(seen) >= proxy_hops else address
     if ":" in address:
         try:
-            return str(int(IPv6Address(address.partition("%")[0])) >> (128 - _NETWORK))
+            six = IPv6Address(address.partition("%")[0])
         except ValueError:
             return address[:_NETWORK]
+        return str(six.ipv4_mapped or int(six) >> (128 - _NETWORK))
     return address[:_NETWORK]
 
 

@@ -28,6 +28,7 @@ from aiohttp import web
 
 from vnum.api.answers import Answer, problem_answer
 from vnum.api.problems import of_trouble
+from vnum.model.masking import masked_text
 from vnum.model.refusals import Code, Refused
 from vnum.service.answers import Answers, Kept
 from vnum.service.keys import Caller
@@ -46,7 +47,7 @@ class AnsweredAlready(Exception):
 
 
 class Once(msgspec.Struct, frozen=True):
-    """One request under a key."""
+    """One request under a key, of which `key` is the digest."""
 
     answers: Answers
     scope: str
@@ -86,10 +87,11 @@ class Repeats:
         if not (1 <= len(key) <= MOST_CHARACTERS and key.isascii() and key.isprintable()):
             raise Refused(Code.INVALID_REQUEST, f"{HEADER}: 1 to {MOST_CHARACTERS} printable ASCII characters")
         path, query = request.rel_url.raw_path, request.rel_url.raw_query_string
-        if len(path) > _PLAIN_PATH:
+        if len(path) > _PLAIN_PATH or masked_text(request.path) != request.path:
             path = self._answers.digest(path.encode()).hex()
         digest = self._answers.digest(query.encode() + b"\0" + body)
-        return Once(self._answers, f"{caller.key_id} {path}", key, digest)
+        named = self._answers.digest(key.encode()).hex()  # people make keys of phones: only what tells it again is kept
+        return Once(self._answers, f"{caller.key_id} {path}", named, digest)
 
     async def answer(self, once: Once, run: Callable[[], Awaitable[Answer]]) -> Answer:
         """What was answered before, or what `run` answers now."""

@@ -5,6 +5,8 @@ from itertools import count
 from secrets import token_hex
 from typing import Final
 
+from vnum.model.masking import masked_text
+
 HEADER: Final = "X-Request-Id"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -22,8 +24,8 @@ def known_as(given: str | None) -> str:
 
 
 def _tells_a_phone(given: str) -> bool:
-    """Ids of digits and marks alone are looked at without the marks as well: 138-1234-5678."""
-    if _PHONE.search(given):
+    """Also written apart, call-138-1234-5678; ids of digits and marks alone are looked at without the marks as well."""
+    if _PHONE.search(given) or masked_text(given) != given:
         return True
     bare = given.translate(_MARKS)
     return bare.isdigit() and _PHONE.search(bare) is not None

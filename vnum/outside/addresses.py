@@ -22,9 +22,16 @@ class Reach(StrEnum):
 
 
 _NEVER: Final[tuple[IPv4Network | IPv6Network, ...]] = tuple(
-    map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "0.0.0.0/8", "::/128"))
+    map(
+        ip_network,
+        (
+            *("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32"),
+            *("192.0.0.0/24", "0.0.0.0/8", "::/128", "fec0::/10", "64:ff9b:1::/48", "::ffff:0:0:0/96"),
+        ),
+    )
 )
-"""Link-local, where clouds keep their machines' secrets, and what means "this host" by accident: refused always."""
+"""Link-local, where clouds keep their machines' secrets; what means "this host" by accident; site-local; and networks
+of translators, which a local one may lead anywhere: refused always."""
 
 _SIX_TO_FOUR: Final = IPv6Network("2002::/16")
 _TEREDO: Final = IPv6Network("2001::/32")

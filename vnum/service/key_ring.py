@@ -8,6 +8,7 @@ from hashlib import sha256
 import msgspec
 from asyncpg import Record
 
+from vnum.model.phones import holds_phone
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import peek
 from vnum.service.keys import SECRET_BYTES, SIGNING, TIED_TO_MERCHANTS, KnownKeys, Role
@@ -188,6 +189,8 @@ def _check_tie(role: Role, merchants: Collection[str] | None, carrier: str | Non
 def _check_terms(now: datetime, note: str | None, expires_at: datetime | None, rate_per_s: int | None) -> None:
     if note is not None and not (0 < len(note) <= MOST_NOTE and note.isprintable()):
         raise Refused(Code.INVALID_REQUEST, f"a note has 1 to {MOST_NOTE} characters in one line")
+    if note is not None and holds_phone(note):
+        raise Refused(Code.INVALID_REQUEST, "note: no phone numbers here, please")
     if expires_at is not None and expires_at <= now:
         raise Refused(Code.INVALID_REQUEST, "expires_at lies in the past; revoke a key to end it now")
     if rate_per_s is not None and not 0 <= rate_per_s <= MOST_RATE_PER_S:

@@ -12,6 +12,7 @@ from vnum.model.bindings import Binding, Mode
 from vnum.model.hosts import HostState
 from vnum.model.ids import cell_in
 from vnum.model.numbers import index_of, parse_extension
+from vnum.model.phones import holds_phone
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.clock import Clock
 from vnum.service.registry import Registry
@@ -77,7 +78,9 @@ class Lifetime:
 
     async def release(self, binding_id: UUID, reason: str) -> Seen:
         """Ends a live binding now; a released one stays as it is. Raises Refused: binding_not_found,
-        binding_expired, clock_jump."""
+        binding_expired, clock_jump, invalid_request."""
+        if holds_phone(reason):
+            raise Refused(Code.INVALID_REQUEST, "reason: no phone numbers here, please; name the order or the request")
         for _ in range(ATTEMPTS):
             seen = await self.read(binding_id)
             verdict = rules.release(seen.binding, seen.now)
