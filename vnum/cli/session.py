@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from pathlib import Path
@@ -17,6 +17,7 @@ from vnum.cli.logs import set_up_logs as set_up_logs
 from vnum.engine import Engine, Parts, open_engine
 from vnum.finance import BillingRefusal
 from vnum.model.acting import Acting, act
+from vnum.model.masking import masked_text
 from vnum.model.refusals import Refused, UnusableFile
 from vnum.outside.addresses import Reach
 from vnum.outside.gateway import GatewayError
@@ -120,10 +121,34 @@ async def servers(*, level: str | None = "warning") -> AsyncIterator[tuple[Setti
 
 @asynccontextmanager
 async def engine(*, level: str = "warning") -> AsyncIterator[Engine]:
+    """An engine for one command. Before a command that changes something is done, the audit has it."""
     async with servers(level=level) as (settings, endpoints):
         await bring_up(settings, endpoints)
         async with open_engine(parts(settings, endpoints)) as opened:
+            context = click.get_current_context(silent=True)
+            path = "" if context is None else context.command_path.partition(" ")[2]
+            if context is not None and path not in READING:
+                await opened.audit.note(f"vnum {path}", [_subject(context.params)])
             yield opened
+
+
+READING = frozenset(
+    {
+        *("pool", "records reviews", "reconcile", "disputes", "bills", "usage", "retention show"),
+        *("invoice draft", "invoice list", "invoice export", "invoice notes", "tariff list", "keys list"),
+        *("webhooks list", "webhooks dead", "audit verify", "audit list"),
+        "subject export",  # has an entry of its own, with what was told
+    }
+)
+"""Commands that change nothing. Of every other one that opens an engine the audit tells who ran it, and on what."""
+
+_SUBJECTS = ("key_id", "merchant_id", "period", "tariff_id", "review_id", "dispute_id", "number", "webhook_id")
+
+
+def _subject(options: Mapping[str, Any]) -> str:
+    """The ids that a command was given; no reasons, and no phones."""
+    named = (f"{name}={options[name]}" for name in _SUBJECTS if options.get(name) is not None)
+    return masked_text(" ".join(named)) or "-"
 
 
 async def bring_up(settings: Settings, endpoints: Endpoints) -> None:

@@ -9,6 +9,7 @@ from os import urandom
 import structlog
 
 from vnum.model.instants import DAY
+from vnum.store import audit, clock
 from vnum.store import data_keys as stored
 from vnum.store.data_keys import WrappedKey
 from vnum.store.database import Database
@@ -145,9 +146,11 @@ async def rotate(database: Database, old: KeyPlace, new: Master) -> int:
         rows = await stored.all_of(database)
         keys = [key for key in await source.prove() if key.secret is not None]
         wrapped = {key.key_id: await new.wrap(key.secret or b"", context_of(key.purpose, key.month)) for key in keys}
+        server_now, _ = await clock.now(database, 0, None)
         async with stored.alone(database) as connection:
             if await stored.all_of(connection) == rows:
                 await stored.rewrap(connection, wrapped, new.master_id)
+                await audit.add(connection, 0, server_now, "master_key.replaced", [f"key id {new.master_id}"])
                 return len(wrapped)
     raise KeyFileError("others change the data keys at the moment; nothing was done, run this again")
 
