@@ -1,5 +1,9 @@
 """What a hostile reviewer tried and got: each of these said too much, or harmed others, once."""
 
+import asyncio
+import json
+from urllib.parse import urlsplit
+
 import pytest
 
 from vnum.api.request_ids import known_as
@@ -58,3 +62,54 @@ def test_a_request_id_that_tells_a_phone_is_not_taken(given: str) -> None:
 @pytest.mark.parametrize("given", ["0192f0c1-1381-7234-8678-1381234567ab", "a" * 64, "req-2026-11-22", "1759636800123"])
 def test_a_request_id_that_tells_none_is(given: str) -> None:
     assert known_as(given) == given
+
+
+BODY = json.dumps(order()).encode()
+HEAD = "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+# What stands behind the head: each says in two ways where the request ends, or in a way that others read otherwise.
+TWO_ENDS = {
+    "length and chunked": b"Content-Length: 5\r\n" + CHUNKED + b"\r\n0\r\n\r\n" + HIDDEN,
+    "chunked and length": CHUNKED + b"Content-Length: 5\r\n\r\n0\r\n\r\n" + HIDDEN,
+    "two lengths": b"Content-Length: %d\r\nContent-Length: 0\r\n\r\n" % len(BODY) + BODY + HIDDEN,
+    "a length twice": b"Content-Length: %d\r\n" % len(BODY) * 2 + b"\r\n" + BODY + HIDDEN,
+    "a signed length": b"Content-Length: +%d\r\n\r\n" % len(BODY) + BODY + HIDDEN,
+    "chunked twice": CHUNKED + CHUNKED + b"\r\n0\r\n\r\n" + HIDDEN,
+    "chunked, then something": b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + HIDDEN,
+    "nearly chunked": b"Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n" + HIDDEN,
+    "a blank before the colon": b"Transfer-Encoding : chunked\r\nContent-Length: 0\r\n\r\n" + HIDDEN,
+    "a folded header": b"X-A: b\r\n Content-Length: 3\r\nContent-Length: 0\r\n\r\n" + HIDDEN,
+    "bare line feeds": b"X-A: b\nContent-Length: 0\n\n" + HIDDEN,
+    "a line feed in a chunk's head": CHUNKED + b"\r\n%x;a=\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n" + HIDDEN,
+}
+
+
+async def answered(world: World, sent: bytes) -> bytes:
+    """All that comes until the server ends the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(world.url).port)
+    writer.write(sent)
+    async with asyncio.timeout(10):
+        got = await reader.read()
+    writer.close()
+    return got
+
+
+async def test_a_request_with_two_ends_is_refused_and_none_is_hidden_behind_it(world: World) -> None:
+    await world.stock()
+    for path in ("/v1/bindings", "/v1/bindings?"):  # the short way, and aiohttp's
+        head = HEAD.format(path=path, key=world.keys["platform"]).encode()
+        for name, rest in TWO_ENDS.items():
+            got = await answered(world, head + rest)
+            assert got.count(b"HTTP/1.") == 1, (name, got)
+            assert b" 400 " in got.partition(b"\r\n")[0], name
+    assert await world.rows("bindings") == 0
+
+
+async def test_requests_that_the_role_forbids_are_counted_as_well(world: World) -> None:
+    """Else a stolen key of the least role could ask for ever."""
+    await world.stock()
+    key = await world.key_of("courier", rate_per_s=1)
+    codes = [(await world.get("/v1/hosts", role=key)).code for _ in range(8)]
+    assert codes[0] == "forbidden"
+    assert codes[-1] == "rate_limited"

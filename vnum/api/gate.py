@@ -52,11 +52,11 @@ class Gate:
                 self._limits.failed(address_of(request, self.http.proxy_hops))
                 raise _unauthorized()
             caller = found
+        if not self._limits.spend(caller):
+            await self._limits.take(caller)
         if caller.role not in roles:
             allowed = ", ".join(sorted(roles))
             raise Refused(Code.FORBIDDEN, f"a {caller.role} key may not call this; it is for {allowed}")
-        if not self._limits.spend(caller):
-            await self._limits.take(caller)
         return caller
 
     async def _signer(self, request: web.Request, *, wary: bool, file: bool) -> Caller:
