@@ -4,11 +4,13 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fuzzing import Tally, fuzz
+from tests.receiver import receiving
 
 from .conftest import HOST, OpenWorld, World, record
 
@@ -22,9 +24,12 @@ Stocked = tuple[World, dict[str, list[object]]]
 
 
 @pytest.fixture
-async def stocked(open_world: OpenWorld) -> AsyncIterator[Stocked]:
-    """A world in which there is one of everything, and the names of it."""
-    async with open_world() as world:
+async def stocked(open_world: OpenWorld, tmp_path: Path) -> AsyncIterator[Stocked]:
+    """A world in which there is one of everything, and the names of it. Texts go to a gateway of its own."""
+    key = tmp_path / "gateway.key"
+    key.touch(0o600)
+    key.write_text("g-secret\n")
+    async with receiving() as gateway, open_world(sms_gateway_url=gateway.url, sms_gateway_key_file=key) as world:
         yield world, await stock(world)
 
 
@@ -52,7 +57,7 @@ async def stock(world: World) -> dict[str, list[object]]:
     assert made.status == 201, made.body
     reviews = (await world.get("/v1/calls/reviews", role="finance")).body["reviews"]
     disputes = (await world.get("/v1/disputes", role="finance")).body["disputes"]
-    return {
+    return await _newer(world) | {
         "merchant_id": ["shop-1", "shop-2", "nobody"],
         "order_id": ["A1000", "A1001", "A1002", "A1009"],
         "binding_id": [one["binding_id"] for one in bindings],
@@ -67,6 +72,34 @@ async def stock(world: World) -> dict[str, list[object]]:
         "recipient_phone": ["0571-12345670", "0571-12345679"],
         "caller": ["02112345678", "anonymous"],
         "order_status": ["shipped", "waybill_issued"],
+    }
+
+
+async def _newer(world: World) -> dict[str, list[object]]:
+    """A caller, a listing, a subscription, a template and a text; and their names."""
+    agent = {"phone": "0571-87650001", "class": "merchant_agent", "merchant_id": "shop-1"}
+    listed = {"phone": "0571-87650002", "direction": "caller", "merchant_id": "shop-1"}
+    hook = {"url": "https://shop.example.com/hook", "events": ["binding.released"], "merchant_id": "shop-1"}
+    template = {"template_id": "arrived", "text": "Parcel of {order} is here.", "purpose": "delivery"}
+    made = {
+        path: (await world.post(f"/v1/{path}", body)).body
+        for path, body in {
+            "callers": agent,
+            "blacklist": listed,
+            "webhooks": hook,
+            "message-templates": template,
+        }.items()
+    }
+    bound = (await world.bind("A1100", merchant_id="shop-1")).body
+    text = {"merchant_id": "shop-1", "recipient_token": bound["recipient_token"], "template_id": "arrived"}
+    sent = (await world.post("/v1/messages", text | {"params": {"order": "A1000"}})).body
+    return {
+        "caller_id": [made["callers"]["caller_id"]],
+        "blacklist_id": [made["blacklist"]["blacklist_id"]],
+        "webhook_id": [made["webhooks"]["webhook_id"]],
+        "template_id": ["arrived", "other"],
+        "recipient_token": [bound["recipient_token"]],
+        "message_id": [sent["message_id"]],
     }
 
 

@@ -50,9 +50,11 @@ async def verify(heads: tuple[str, ...]) -> None:
 @audit.command("list")
 @click.option("--from", "since", type=When(), required=True, help="The first instant, or a date in Asia/Shanghai.")
 @click.option("--to", "until", type=When(), required=True, help="The first instant that is not shown.")
-@click.option("--by", help="A key id, operator:<account> or system.")
+@click.option("--author", "by", help="A key id, operator:<account> or system.")
 @click.option("--id", "subject", help="A binding or another id that it was done to.")
-@click.option("--cell", type=click.IntRange(0, 4095), default=0, show_default=True)
+@click.option(
+    "--cell", type=click.IntRange(0, 4095), default=0, show_default=True, help="That of the bindings; else 0."
+)
 @command
 async def list_(since: datetime, until: datetime, by: str | None, subject: str | None, cell: int) -> None:
     """What was done, the newest first; 500 entries at most."""
