@@ -1,11 +1,11 @@
 """API keys: for operators, and platforms that have no shell here."""
 
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import ADMINS
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
@@ -54,31 +54,6 @@ class KeyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: Name | None = None
 
 
-class SecretView(msgspec.Struct, frozen=True, kw_only=True):
-    """ends_at null = when the key is revoked."""
-
-    begins_at: datetime
-    ends_at: datetime | None
-
-
-class KeyView(msgspec.Struct, frozen=True, kw_only=True):
-    """secrets: when those in force began and end, the present one first; they themselves are told to nobody again.
-    used_on: the last day (UTC) on which it was used. rate_per_s null = as the settings say."""
-
-    key_id: str
-    role: Role
-    merchants: list[str] | None
-    carrier: str | None
-    note: str | None
-    signed: bool
-    rate_per_s: int | None
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    used_on: date | None
-    secrets: list[SecretView]
-
-
 class SecretShown(msgspec.Struct, frozen=True, kw_only=True):
     """secret: what to send as Bearer, or to sign with. It is shown this once; null in the answer to a repeat."""
 
@@ -89,7 +64,7 @@ class SecretShown(msgspec.Struct, frozen=True, kw_only=True):
 class KeyList(msgspec.Struct, frozen=True, omit_defaults=True):
     """`next` = what to send as `after` for more."""
 
-    keys: list[KeyView]
+    keys: list[KeyInfo]
     next: str | None = None
 
 
@@ -134,25 +109,25 @@ class Keys:
         """Every key there ever was, by id, up to 1,000 at a time; no secrets."""
         found = await self._keys.page(asked.after or "")
         more = found[-1].key_id if len(found) == PAGE else None
-        return json_answer(200, KeyList([_shown(key) for key in found], more))
+        return json_answer(200, KeyList(found, more))
 
-    @answers(KeyView, refuses=(Code.KEY_NOT_FOUND,))
+    @answers(KeyInfo, refuses=(Code.KEY_NOT_FOUND,))
     async def get(self, call: Call, asked: Nothing) -> Answer:
         """One key, without its secrets."""
-        return json_answer(200, _shown(await self._keys.get(_key_id(call))))
+        return json_answer(200, await self._keys.get(_key_id(call)))
 
-    @answers(KeyView, refuses=(Code.KEY_NOT_FOUND,))
+    @answers(KeyInfo, refuses=(Code.KEY_NOT_FOUND,))
     async def change(self, call: Call, change: KeyPatch) -> Answer:
         """Its note, end and rate; what is left out stays as it is."""
         changed = KeyChange(note=change.note, expires_at=change.expires_at, rate_per_s=change.rate_per_s)
-        return json_answer(200, _shown(await self._keys.change(_key_id(call), changed)))
+        return json_answer(200, await self._keys.change(_key_id(call), changed))
 
-    @answers(KeyView, refuses=(Code.KEY_NOT_FOUND,))
+    @answers(KeyInfo, refuses=(Code.KEY_NOT_FOUND,))
     async def revoke(self, call: Call, asked: Nothing) -> Answer:
         """Ends a key with all its secrets, at once; one that was revoked stays so."""
         key_id = _key_id(call)
         await self._keys.revoke(key_id)
-        return json_answer(200, _shown(await self._keys.get(key_id)))
+        return json_answer(200, await self._keys.get(key_id))
 
 
 def _told(call: Call, made: NewKey, status: int) -> Answer:
@@ -177,12 +152,3 @@ def _key_id(call: Call) -> str:
     if not storable(key_id):
         raise Refused(Code.KEY_NOT_FOUND, "there is no such key")
     return key_id
-
-
-def _shown(key: KeyInfo) -> KeyView:
-    times = {name: at and utc(at) for name in ("created_at", "expires_at", "revoked_at") for at in [getattr(key, name)]}
-    secrets = [
-        SecretView(begins_at=utc(secret.begins_at), ends_at=secret.ends_at and utc(secret.ends_at))
-        for secret in key.secrets
-    ]
-    return KeyView(**(msgspec.structs.asdict(key) | times | {"secrets": secrets}))

@@ -50,7 +50,8 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """secrets: those in force, the present one first. used_on: the last day (UTC) on which it was used."""
+    """secrets: when those in force began and end, the present one first; they themselves are told to nobody again.
+    used_on: the last day (UTC) on which it was used. rate_per_s null = as the settings say."""
 
     key_id: str
     role: Role
