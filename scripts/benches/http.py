@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -75,7 +76,7 @@ def posted(path: str, key: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def echoes(count: int, key: str) -> list[bytes]:
+def echoes(count: int, key: str, path: str = "/echo") -> list[bytes]:
     said = Echo(
         binding_id="0199e3b8-3f2a-7000-8c5e-0123456789ab",
         merchant_id="m11",
@@ -88,7 +89,7 @@ def echoes(count: int, key: str) -> list[bytes]:
         bound_at="2026-11-22T12:34:56.123456Z",
         expires_at="2026-12-22T12:34:56.123456Z",
     )
-    return [posted("/echo", key, ENCODE(said))] * count
+    return [posted(path, key, ENCODE(said))] * count
 
 
 def binds(count: int, key: str) -> list[bytes]:
@@ -125,9 +126,13 @@ async def bench_http(endpoints: Endpoints, folder: Path, count: int) -> list[Row
     async with engine_on(endpoints, folder) as engine:
         platform, switch = await engine.keys.make(Role.PLATFORM), await engine.keys.make(Role.SWITCH)
         bound, schema = await _bound(engine), await engine.database.fetchval("SELECT current_schema()")
-        async with _serving(_vnum(endpoints, folder, schema)) as (vnum, port), _serving(_echo) as (echo, echo_port):
+        async with (
+            _serving(_vnum(endpoints, folder, schema)) as (vnum, port),
+            _serving(partial(_echo, endpoints.postgres_admin_dsn, schema)) as (echo, echo_port),
+        ):
             targets = {
                 "echo": Target(server=echo, port=echo_port, make=lambda: echoes(count, platform.text)),
+                "keep": Target(server=echo, port=echo_port, make=lambda: echoes(count // 2, platform.text, "/keep")),
                 "bind": Target(server=vnum, port=port, make=lambda: binds(count // 2, platform.text)),
                 "route": Target(server=vnum, port=port, make=lambda: routes(count // 2, switch.text, bound)),
                 "batch": Target(
@@ -199,8 +204,9 @@ async def _bound(engine: Engine) -> list[Binding]:
 Start = Callable[[int], subprocess.Popen[bytes]]
 
 
-def _echo(port: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "benches.http_echo", str(port)], cwd=Path(__file__).parents[1])
+def _echo(dsn: str, schema: str, port: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "benches.http_echo", str(port), dsn, schema]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[1])
 
 
 def _vnum(endpoints: Endpoints, folder: Path, schema: str) -> Start:
@@ -253,6 +259,7 @@ async def _until_open(port: int) -> None:
 def _rows(runs: dict[str, list[Run]]) -> list[Row]:
     return [
         _rate("durable bindings over HTTP, one a request", runs, "bind", 0.5),
+        _rate("an echo that keeps one row a request, for comparison", runs, "keep", None),
         _kea(runs["bind"]),
         _rate("routes over HTTP", runs, "route", 0.6),
         _tail(runs),

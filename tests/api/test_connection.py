@@ -75,11 +75,11 @@ class Server:
         return response
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[int]:
+    async def open(self, connections: type[Connection] = Connection) -> AsyncIterator[int]:
         runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         assert runner.server is not None
-        connection = partial(Connection, runner.server, ways_of(self.app), access_log=None, auto_decompress=False)
+        connection = partial(connections, runner.server, ways_of(self.app), access_log=None, auto_decompress=False)
         listener = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
         try:
             yield listener.sockets[0].getsockname()[1]
@@ -152,6 +152,23 @@ async def test_both_ways_answer_alike(server: Server) -> None:
         assert server.short == ["same"]
         assert short == other
         assert list(short[1]) == list(other[1])
+
+
+class Hasty(Connection):
+    """Its first request is there before the loop has turned once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.data_received(post("first"))
+
+
+async def test_what_comes_with_the_connection_goes_the_short_way_too(server: Server) -> None:
+    async with server.open(Hasty) as port:
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        assert (await client.answer())[2] == "first"
+        assert (await client.ask(post("second")))[2] == "second"
+        assert server.short == ["first", "second"]
+        client.writer.close()
 
 
 @pytest.mark.parametrize(

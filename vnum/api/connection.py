@@ -64,20 +64,25 @@ def _way(app: web.Application, route: web.AbstractRoute) -> Way:
 
 
 class Connection(web.RequestHandler):
-    """`_waiting` = a request whose body is not whole yet; `_busy` = one is handled on the short way."""
+    """`_waiting` = a request whose body is not whole yet; `_busy` = one is handled on the short way; `_started` =
+    aiohttp's loop over requests runs, and waits for the next one whenever it handles none."""
 
-    __slots__ = ("_busy", "_slow", "_waiting", "_ways")
+    __slots__ = ("_busy", "_slow", "_started", "_waiting", "_ways")
 
     def __init__(self, server: web.Server, ways: Ways, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._ways = ways
         self._waiting: tuple[Way, RawRequestMessage, StreamReader] | None = None
-        self._busy = False
+        self._busy = self._started = False
         self._slow: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        self._started = True
+        await super().start()
 
     def data_received(self, data: bytes) -> None:
         idle = self._waiter
-        if idle is None or idle.done():  # a request is on its way through aiohttp: this one comes after it
+        if self._started and (idle is None or idle.done()):  # aiohttp handles a request: this one comes after it
             super().data_received(data)
             return
         self._waiter = None  # so that what is parsed now wakes nobody
@@ -92,7 +97,7 @@ class Connection(web.RequestHandler):
                 self._begin(*self._waiting)
             elif self._slow is None:
                 self._slow = self._loop.call_later(WHOLE_S, self._begin_slow)
-        elif self._messages and not self._busy:
+        elif self._messages and not self._busy and idle is not None:
             idle.set_result(None)
 
     def _taken(self) -> tuple[Way, RawRequestMessage, StreamReader] | None:
