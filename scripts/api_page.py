@@ -165,7 +165,8 @@ def _codes() -> Iterator[str]:
     yield ""
     yield (
         "Route answers 200 with an `action`: `collect` (with `digits` to collect), `connect` (with `callee`, "
-        "`display_number`, `max_seconds`) or `reject` (with a Q.850 `cause` and a `code`). A record's `status` is "
+        "`display_number`, `max_seconds`) or `reject` (with a Q.850 `cause` and a `code`; one with `digits` leaves the "
+        "call another try). A record's `status` is "
         "`rated`, `duplicate`, `conflict` or `rejected`; the last two are kept, sealed, for a "
         "decision (`GET /v1/calls/reviews`), and may be sent again."
     )

@@ -24,7 +24,7 @@ async def test_a_no_is_obeyed_by_the_next_route_and_taken_back(world: World) -> 
         {"scope": "merchant", "merchant_id": "m1", "since": "2026-10-05T04:00:00Z"},
     )
     assert await route(world, made["extension"]) == {
-        "action": "collect", "prompt": "wrong_extension", "digits": 4, "code": "recipient_opted_out",
+        "action": "reject", "prompt": "wrong_extension", "digits": 4, "cause": 1, "code": "recipient_opted_out",
     }  # fmt: skip
     world.advance(hours=1)
     again = await world.call("PUT", OPT_OUT, {"phone": PHONE, "merchant_id": "m1", "scope": "merchant"})

@@ -49,7 +49,7 @@ async def test_what_is_not_connected(world: World) -> None:
     await world.post(f"/v1/bindings/{gone['binding_id']}/release", {"reason": "x"})
     free = next(f"{n:04}" for n in range(1, 9999) if f"{n:04}" not in (short, gone["extension"]))
     world.advance(hours=24)
-    again = {"action": "collect", "prompt": "wrong_extension", "digits": 4}
+    again = {"action": "reject", "prompt": "wrong_extension", "digits": 4, "cause": 1}
     assert await route(world, digits=short) == again | {"code": "binding_expired"}
     assert await route(world, digits=gone["extension"]) == again | {"code": "binding_released"}
     assert await route(world, host="13900000000") == {"action": "reject", "cause": 1, "code": "host_not_found"}
@@ -57,7 +57,7 @@ async def test_what_is_not_connected(world: World) -> None:
     for digits in (free, "12", "12345", "12*4"):
         decision = await route(world, digits=digits, call_id=f"wrong {digits}")
         assert (decision["action"], decision["prompt"], decision["code"]) == (
-            "collect", "wrong_extension", "no_binding",
+            "reject", "wrong_extension", "no_binding",
         )  # fmt: skip
         assert "callee" not in decision
 

@@ -165,7 +165,7 @@ async def test_route_is_decided_anew_each_time_and_its_answer_not_stored(world: 
         assert reply.body["action"] == "connect"
     await world.post(f"/v1/bindings/{made['binding_id']}/release", {"reason": "x"})
     reply = await world.post("/v1/calls/route", ask, role="switch", key="k")
-    assert reply.body["action"] == "collect"
+    assert reply.body["action"] == "reject"
     mismatch = await world.post("/v1/calls/route", ask | {"call_id": "c2"}, role="switch", key="k")
     assert mismatch.code == "idempotency_mismatch"
     assert await world.owner.fetchval("SELECT body FROM idempotency_keys") == b""

@@ -24,8 +24,7 @@ def told(decision: Decision) -> tuple[Action, int | None, Code | None]:
 
 
 NO_NUMBER = (Action.REJECT, Cause.UNALLOCATED)
-TRY_ANOTHER = (Action.COLLECT, None)
-AGAIN = (*TRY_ANOTHER, Code.NO_BINDING)
+AGAIN = (*NO_NUMBER, Code.NO_BINDING)
 
 
 async def test_the_host_alone_asks_for_the_extension(world: World) -> None:
@@ -61,9 +60,9 @@ async def test_every_other_answer_names_no_phone(world: World) -> None:
 @pytest.mark.parametrize(
     ("end", "answer"),
     [
-        ("expired", (*TRY_ANOTHER, Code.BINDING_EXPIRED)),
-        ("released", (*TRY_ANOTHER, Code.BINDING_RELEASED)),
-        ("erased", (*TRY_ANOTHER, Code.RECIPIENT_ERASED)),
+        ("expired", (*NO_NUMBER, Code.BINDING_EXPIRED)),
+        ("released", (*NO_NUMBER, Code.BINDING_RELEASED)),
+        ("erased", (*NO_NUMBER, Code.RECIPIENT_ERASED)),
         ("locked host", (Action.CONNECT, None, None)),
         ("draining host", (Action.CONNECT, None, None)),
     ],
@@ -109,8 +108,10 @@ async def test_what_is_no_extension_in_use_is_asked_again(world: World, digits: 
 
 async def test_three_tries_a_call_and_each_digits_count_once(world: World) -> None:
     """The switch may send the same digits again, when an answer was lost."""
-    answers = [told(await route(world, digits)) for digits in ("1", "1", "2", "2", "2", "3", "3")]
-    assert answers == [AGAIN] * 5 + [(*NO_NUMBER, Code.TOO_MANY_TRIES)] * 2
+    answers = [await route(world, digits) for digits in ("1", "1", "2", "2", "2", "3", "3")]
+    assert [told(answer) for answer in answers] == [AGAIN] * 5 + [(*NO_NUMBER, Code.TOO_MANY_TRIES)] * 2
+    assert [answer.digits for answer in answers] == [1] * 5 + [None] * 2
+    assert {answer.prompt for answer in answers} == {Prompt.WRONG_EXTENSION}
     assert told(await route(world, "4", call_id="the next call")) == AGAIN
 
 
@@ -118,7 +119,7 @@ async def test_ten_wrong_ones_within_an_hour_lock_the_caller_out_for_a_day(world
     binding = await world.bind("a", ttl_days=3)
     wrong = [digit for digit in "123456789" if digit != binding.extension]
     answers = [told(await route(world, wrong[n % 2], call_id=f"c{n // 2}")) for n in range(10)]
-    assert answers == [AGAIN] * 9 + [(*TRY_ANOTHER, Code.CALLER_LOCKED_OUT)]
+    assert answers == [AGAIN] * 9 + [(*NO_NUMBER, Code.CALLER_LOCKED_OUT)]
     assert (await route(world, binding.extension, call_id="right at last")).code is Code.CALLER_LOCKED_OUT
     assert (await route(world, binding.extension, caller="13800000001")).callee == CALLEE, "others are not"
     world.pass_time(DAY - timedelta(seconds=1))
@@ -202,7 +203,7 @@ async def test_who_was_connected_before_guesses_nothing_by_dialling_an_old_label
     world.pass_time(DAY)
     for n in range(15):
         told_so = await world.dial(old, call_id=f"c{n}")
-        assert (told_so.action, told_so.prompt) == (Action.REJECT, Prompt.NUMBER_EXPIRED)
+        assert (told_so.action, told_so.prompt, told_so.digits) == (Action.REJECT, Prompt.NUMBER_EXPIRED, None)
     assert (await world.dial(live, call_id="right")).code is None
 
 

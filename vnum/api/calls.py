@@ -170,7 +170,7 @@ class Calls:
 
     @answers(Decision, within=REJECTED)
     async def route(self, call: Call, asked: RouteRequest) -> Answer:
-        """collect, connect or reject; when the answer can not be made, reject."""
+        """connect or reject; without digits, collect; when the answer can not be made, reject."""
         try:
             decision = await self._engine.routes.route(asked)
         except Exception as trouble:

@@ -1,7 +1,7 @@
 """Route: the switch asks where a call goes. Only this answer carries a real number, and only to the switch.
 
 What is asked is in `dialled`, what is decided in `vnum.model.call_rules`, what is written in `filing`: the same two
-statements for every call, and towards the caller the same answer for every no (docs/decisions/0028).
+statements for every call, and towards the caller the same answer for every no (docs/decisions/0028 and 0033).
 """
 
 from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ _DAY = timedelta(days=1)
 
 
 class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    shown: ClassVar[tuple[str, ...]] = ("digits",)
+    """`digits` as keyed in, or as dialled behind the host; none = what is to be asked for?"""
 
     call_id: CallId
     caller: Annotated[str, msgspec.Meta(max_length=64)]
@@ -69,8 +69,8 @@ class Cause(IntEnum):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the switch does next. `callee` is the real number, E.164; `digits` how many to collect. `code` is for logs,
-    and never for the caller's ear."""
+    """What the switch does next. `callee` is the real number, E.164; `digits` how many to collect before it asks again:
+    of collect always, of reject while the call has tries left. `code` is for logs, and never for the caller's ear."""
 
     shown: ClassVar[tuple[str, ...]] = ("prompt", "digits")
 
@@ -154,15 +154,13 @@ class Routes:
             await self._filing.connect(Through(host.cell, row))
             return self._connect(host, record, facts)
         if code is not None and not self._policy.guards:
-            return _reject(Cause.UNALLOCATED, code)
+            return _unreachable(code)
         filed = self._filed(request.call_id, host, caller_hash, digits, record, facts, code, most)
         refused = await self._filing.file(Decided(host.cell, filed))
         if refused is None:
             return self._connect(host, record, facts)
         if code is Code.BINDING_EXPIRED and tells_expiry(facts):
-            return Decision(
-                action=Action.REJECT, prompt=Prompt.NUMBER_EXPIRED, cause=Cause.UNALLOCATED, code=Code.BINDING_EXPIRED
-            )
+            return _reject(Cause.UNALLOCATED, Code.BINDING_EXPIRED, Prompt.NUMBER_EXPIRED)
         return self._refuse(host, refused)
 
     def _connect(self, host: Host, record: Record, facts: Facts) -> Decision:
@@ -177,11 +175,11 @@ class Routes:
         )
 
     def _refuse(self, host: Host, refused: Refusal) -> Decision:
-        """The common answer: other digits may be keyed, three times a call; only the code differs."""
+        """The common no: with digits while others may be keyed, three times a call; only the code differs."""
         code = Code.CALLER_LOCKED_OUT if refused.locks else Code(refused.code)
         if refused.in_call < self._policy.tries_in_call:
-            return Decision(action=Action.COLLECT, prompt=Prompt.WRONG_EXTENSION, digits=host.ext_digits, code=code)
-        return _reject(Cause.UNALLOCATED, Code.TOO_MANY_TRIES if code is Code.NO_BINDING else code)
+            return _unreachable(code, host.ext_digits)
+        return _unreachable(Code.TOO_MANY_TRIES if code is Code.NO_BINDING else code)
 
     def _filed(
         self,
@@ -230,5 +228,11 @@ def fail_closed(trouble: Refused | Exception) -> Decision:
     return _reject(Cause.TEMPORARY, refusal.code if refusal else Code.STORE_UNAVAILABLE)
 
 
-def _reject(cause: Cause, code: Code) -> Decision:
-    return Decision(action=Action.REJECT, cause=cause, code=code)
+def _reject(cause: Cause, code: Code, prompt: Prompt | None = None) -> Decision:
+    return Decision(action=Action.REJECT, prompt=prompt, cause=cause, code=code)
+
+
+def _unreachable(code: Code, digits: int | None = None) -> Decision:
+    """What is said of digits that lead to nobody, for whatever reason. `digits` None = the call has no try left."""
+    cause, prompt = Cause.UNALLOCATED, Prompt.WRONG_EXTENSION
+    return Decision(action=Action.REJECT, prompt=prompt, digits=digits, cause=cause, code=code)
