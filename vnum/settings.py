@@ -13,6 +13,9 @@ from vnum.model.retention import MOST_DAYS, Keep
 from vnum.vault import KeyPlace
 
 PREFIX = "VNUM_"
+SWITCH_PREFIX = "VNUM_SWITCH_"
+"""Of `vnum switch`, which reads its own (vnum/voice/settings.py)."""
+
 MOST_LINE = 100
 LINE = f"1 to {MOST_LINE} characters in one line"
 
@@ -169,7 +172,11 @@ def _data_dir() -> Path:
 def read(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings out of `environment` (default: the process's); unknown VNUM_ names are refused as typing errors."""
     source = os.environ if environment is None else environment
-    given = {name.removeprefix(PREFIX).lower(): text for name, text in source.items() if name.startswith(PREFIX)}
+    given = {
+        name.removeprefix(PREFIX).lower(): text
+        for name, text in source.items()
+        if name.startswith(PREFIX) and not name.startswith(SWITCH_PREFIX)
+    }
     unknown = sorted(given.keys() - set(Settings.__struct_fields__))
     if unknown:
         known = ", ".join(PREFIX + name.upper() for name in Settings.__struct_fields__)

@@ -20,6 +20,7 @@ from vnum.cli.retention import retention
 from vnum.cli.reviews import decide, reviews
 from vnum.cli.serve import serve
 from vnum.cli.subjects import subject
+from vnum.cli.switch import switch
 from vnum.cli.tariffs import tariff
 from vnum.cli.usage import usage
 from vnum.cli.webhooks import webhooks
@@ -41,6 +42,7 @@ for command in (note, notes, rerate):
     invoice.add_command(command)
 for command in (
     serve,
+    switch,
     replay,
     sample,
     hosts,

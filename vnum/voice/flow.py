@@ -1,0 +1,337 @@
+"""The life of a call, free of SIP: asked where it goes, connected or refused, journalled, reported.
+
+Everything it touches is a parameter: the line, vnum, the journal and the clock. What may go wrong ends the call and
+never connects it; what was connected is reported, whatever happens.
+"""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from vnum.voice import meters
+from vnum.voice.contract import NOT_AVAILABLE, TEMPORARY, Answer, Dial, Progress, Record, State
+from vnum.voice.line import Answered, Arrival, Clock, Failed, Gone, Left, Leg, Line, LineTrouble
+from vnum.voice.spool import SpoolTrouble
+
+log = structlog.get_logger()
+
+NORMAL: Final = 16
+TIMER: Final = 102
+PLATFORM: Final = 0
+CALLER: Final = 1
+
+ROUNDS: Final = 3
+"""So often somebody is asked who keys in nothing."""
+
+MOST_QUESTIONS: Final = 8
+"""vnum ends the tries of a call; this is for one that would not."""
+
+
+class Router(Protocol):
+    async def route(self, call_id: str, caller: str, host: str, digits: str | None) -> Answer:
+        """Never raises: what has no answer is a reject."""
+
+
+class Journal(Protocol):
+    async def intend(self, record: Record) -> None:
+        """Before the recipient's phone rings. Raises SpoolTrouble."""
+
+    async def answer(self, record: Record) -> None:
+        """Safe on disk when it returns. Raises SpoolTrouble."""
+
+    async def end(self, record: Record) -> None:
+        """The record is posted from now on, whatever becomes of the file. Raises nothing."""
+
+
+class States(Protocol):
+    def tell(self, progress: Progress) -> None: ...
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How long is waited for what, in seconds."""
+
+    ring_s: float = 30.0
+    first_digit_s: float = 8.0
+    digit_s: float = 4.0
+    warning_s: float = 10.0
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    router: Router
+    journal: Journal
+    line: Line
+    clock: Clock
+    states: States
+    terms: Terms
+
+
+class Call:
+    """One call. `release` asks it to end: the switch stops."""
+
+    def __init__(self, parts: Parts, call_id: str) -> None:
+        self._parts = parts
+        self._id = call_id
+        self._host = ""
+        self._utc = parts.clock.utc()
+        self._began = parts.clock.monotonic()
+        self._state = ""
+
+    async def incoming(self, leg: Leg, arrival: Arrival) -> None:
+        """A caller who dialled a host. Raises nothing but CancelledError, and then all is ended and filed."""
+        self._host = arrival.host
+        with _counted_crash(self._id):
+            try:
+                self._enter("arriving")
+                await self._through(leg, arrival)
+            except Gone:
+                log.info("caller_left", call_id=self._id, state=self._state)
+                self._tell("ended")
+            finally:
+                await self._leave(leg)
+
+    async def ordered(self, dial: Dial) -> None:
+        """Click to dial: the agent's phone first; he is then the caller. Raises nothing but CancelledError."""
+        self._host = dial.host
+        leg: Leg | None = None
+        with _counted_crash(self._id):
+            try:
+                self._enter("arriving", "ringing_agent")
+                leg = await self._parts.line.ring(dial.agent, dial.display_number)
+                outcome = await self._parts.line.picked_up(leg, dial.max_ring_seconds, caller=None)
+                if isinstance(outcome, Failed):
+                    log.info("agent_unreached", call_id=self._id, cause=outcome.cause)
+                    self._tell("failed")
+                else:
+                    await self._through(leg, Arrival(caller=dial.agent, host=dial.host, digits=dial.extension))
+            except LineTrouble as trouble:
+                log.warning("agent_unreached", call_id=self._id, cause=trouble.cause)
+                self._tell("failed")
+            except Gone:
+                self._tell("ended")
+            finally:
+                await self._leave(leg)
+
+    async def _through(self, leg: Leg, arrival: Arrival) -> None:
+        """Raises Gone."""
+        digits = arrival.digits
+        answer = await self._ask(arrival, digits)
+        for _ in range(MOST_QUESTIONS):
+            if answer.connects:
+                await self._connect(leg, arrival, digits, answer)
+                return
+            if not answer.digits:
+                break
+            digits = await self._collect(leg, answer)
+            if digits is None:
+                answer = Answer(action="reject", cause=NORMAL, code="no_digits")
+                break
+            answer = await self._ask(arrival, digits)
+        await self._refuse(leg, answer)
+
+    async def _ask(self, arrival: Arrival, digits: str | None) -> Answer:
+        began = self._parts.clock.monotonic()
+        answer = await self._parts.router.route(self._id, arrival.caller, arrival.host, digits)
+        meters.ROUTE_S.observe(self._parts.clock.monotonic() - began)
+        if answer.code:
+            meters.REJECTS.labels(answer.code).inc()
+        return answer
+
+    async def _collect(self, leg: Leg, answer: Answer) -> str | None:
+        """The digits keyed in; None = nothing, however often he was asked. Raises Gone."""
+        if self._state != "collecting":
+            self._enter("collecting", "collecting")
+            await leg.answer()
+        prompts = [answer.prompt or "extension"]
+        if prompts == ["extension"]:
+            prompts.insert(0, "welcome")
+        for _ in range(ROUNDS):
+            await leg.play(*prompts, until_digit=True)
+            if digits := await self._digits(leg, answer.digits or 0):
+                return digits
+            prompts = ["extension"]
+        return None
+
+    async def _digits(self, leg: Leg, most: int) -> str:
+        """Until there are so many, `#`, or a pause; `*` begins anew. Raises Gone."""
+        digits, terms = "", self._parts.terms
+        while len(digits) < most:
+            key = await leg.digit(terms.digit_s if digits else terms.first_digit_s)
+            if key is None or key == "#":
+                break
+            digits = "" if key == "*" else digits + key
+        return digits
+
+    async def _refuse(self, leg: Leg, answer: Answer) -> None:
+        """Plays what he is told, if anything. Raises Gone."""
+        self._enter("ending")
+        log.info("call_refused", call_id=self._id, cause=answer.cause, code=answer.code)
+        self._tell("failed")
+        prompt = answer.prompt or (NOT_AVAILABLE if answer.cause == TEMPORARY else None)
+        if prompt is not None:
+            await leg.answer()
+            await leg.play(prompt)
+
+    async def _connect(self, leg: Leg, arrival: Arrival, digits: str | None, answer: Answer) -> None:
+        """Raises Gone."""
+        record = Record(
+            call_id=self._id,
+            binding_id=answer.binding_id,
+            host=arrival.host,
+            extension=digits.removesuffix("#") if digits else None,
+            caller=arrival.caller,
+            call_time=self._utc,
+            release_time=self._utc,
+        )
+        try:
+            await self._parts.journal.intend(record)
+        except SpoolTrouble as trouble:
+            log.error("spool_failed_closed", call_id=self._id, trouble=str(trouble))
+            await self._refuse(leg, Answer(action="reject", cause=TEMPORARY, code="spool"))
+            return
+        callee: Leg | None = None
+        ended = Outcome(record, self)
+        try:
+            self._enter("ringing", "ringing")
+            meters.SEIZED.inc()
+            await leg.answer()
+            leg.ring_back(on=True)
+            seized = self._parts.clock.monotonic()
+            callee = await self._parts.line.ring(answer.callee or "", answer.display_number or "")
+            outcome = await self._parts.line.picked_up(callee, self._parts.terms.ring_s, caller=leg)
+            leg.ring_back(on=False)
+            self._delay(callee, seized)
+            if isinstance(outcome, Answered):
+                await self._talk(leg, callee, outcome, answer.max_seconds or 0, ended)
+            else:
+                ended.failed(outcome)
+        except LineTrouble as trouble:
+            ended.failed(Failed(self._parts.clock.monotonic(), PLATFORM, trouble.cause))
+        except Gone:
+            ended.failed(Failed(self._parts.clock.monotonic(), CALLER, NORMAL))
+        finally:
+            await self._file(leg, callee, ended)
+        if not ended.answered and ended.record.release_dir != CALLER:
+            leg.ring_back(on=False)
+            await leg.play(NOT_AVAILABLE)
+
+    async def _talk(self, leg: Leg, callee: Leg, answered: Answered, max_seconds: int, ended: "Outcome") -> None:
+        """Charging began when he answered; nobody hears anybody before that is safe on disk. Raises Gone."""
+        ended.answer(answered.at)
+        self._enter("talking", "answered")
+        meters.ANSWERED.inc()
+        try:
+            await self._parts.journal.answer(ended.record)
+        except SpoolTrouble as trouble:
+            log.error("spool_cut", call_id=self._id, trouble=str(trouble))
+            ended.release(self._parts.clock.monotonic(), PLATFORM, TEMPORARY)
+            return
+        until = answered.at + max_seconds
+        warned = until - self._parts.terms.warning_s
+        left: Left | None = None
+        if self._parts.terms.warning_s and warned > answered.at:
+            left = await self._parts.line.talk(leg, callee, warned)
+            if left is None:
+                self._parts.line.warn(leg, callee)
+        if left is None:
+            left = await self._parts.line.talk(leg, callee, until)
+        if left is None:
+            ended.release(self._parts.clock.monotonic(), PLATFORM, TIMER)
+        else:
+            ended.release(left.at, left.release_dir, NORMAL)
+
+    async def _file(self, leg: Leg, callee: Leg | None, ended: "Outcome") -> None:
+        """Ends both legs (of an unanswered call the caller still hears why) and hands the record over."""
+        ended.settle()
+        self._enter("ending", "ended" if ended.answered else "failed")
+        if callee is not None:
+            await callee.hang_up()
+        if ended.answered:
+            await leg.hang_up()
+        meters.CAUSES.labels(str(ended.record.release_cause)).inc()
+        log.info(
+            "call_ended",
+            call_id=self._id,
+            release_dir=ended.record.release_dir,
+            cause=ended.record.release_cause,
+            answered=ended.answered,
+        )
+        await self._parts.journal.end(ended.record)
+
+    def _delay(self, callee: Leg, seized: float) -> None:
+        if callee.rang_at is not None:
+            meters.DELAY_S.observe(max(0.0, callee.rang_at - seized))
+
+    async def _leave(self, leg: Leg | None) -> None:
+        if leg is not None:
+            await leg.hang_up()
+        self._enter("")
+
+    def instant(self, at: float) -> datetime:
+        """Of a reading of the monotonic clock, by the machine's clock when the call began; to the millisecond."""
+        exact = self._utc + timedelta(seconds=at - self._began)
+        return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+    def now(self) -> float:
+        return self._parts.clock.monotonic()
+
+    def _enter(self, state: str, told: State | None = None) -> None:
+        if self._state:
+            meters.CALLS.labels(self._state).dec()
+        self._state = state
+        if state:
+            meters.CALLS.labels(state).inc()
+        if told is not None:
+            self._tell(told)
+
+    def _tell(self, state: State) -> None:
+        at = self.instant(self._parts.clock.monotonic())
+        self._parts.states.tell(Progress(call_id=self._id, state=state, at=at, host=self._host))
+
+
+class Outcome:
+    """The record of one call as it grows. What ends without saying why was an error of the switch's own."""
+
+    def __init__(self, record: Record, call: Call) -> None:
+        self.record = record
+        self._call = call
+        self._released = False
+
+    @property
+    def answered(self) -> bool:
+        return self.record.answer_time is not None
+
+    def answer(self, at: float) -> None:
+        instant = self._call.instant(at)
+        self.record = msgspec.structs.replace(self.record, answer_time=instant, release_time=instant)
+
+    def failed(self, outcome: Failed) -> None:
+        self.release(outcome.at, outcome.release_dir, outcome.cause)
+
+    def release(self, at: float, release_dir: int, cause: int) -> None:
+        self._released = True
+        instant = max(self._call.instant(at), self.record.release_time)
+        self.record = msgspec.structs.replace(
+            self.record, release_time=instant, release_dir=release_dir, release_cause=cause
+        )
+
+    def settle(self) -> None:
+        if not self._released:
+            self.release(self._call.now(), PLATFORM, TEMPORARY)
+
+
+class _counted_crash(suppress):  # noqa: N801 - a context manager
+    """An error of the switch's own ends one call, and is counted; no others."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(Exception)
+        self._call_id = call_id
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> bool:
+        crashed = kind is not None and issubclass(kind, Exception)
+        if crashed and kind is not None:
+            meters.CRASHED.inc()
+            log.error("call_crashed", call_id=self._call_id, trouble=kind.__name__)
+        return crashed

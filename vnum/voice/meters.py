@@ -1,0 +1,40 @@
+"""What the switch counts, for Prometheus. Labels are closed sets, never a number or a name of anybody's."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry()
+
+STATES: Final = ("arriving", "collecting", "ringing", "talking", "ending")
+
+CALLS: Final = Gauge("vnum_switch_calls", "Calls at this moment, by state.", ["state"], registry=REGISTRY)
+SEIZED: Final = Counter("vnum_switch_seized", "Calls that went out towards a recipient.", registry=REGISTRY)
+ANSWERED: Final = Counter("vnum_switch_answered", "Calls that a recipient answered.", registry=REGISTRY)
+DELAY_S: Final = Histogram(
+    "vnum_switch_post_dial_delay_seconds",
+    "Seconds from route's answer until the recipient's phone rang.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
+    registry=REGISTRY,
+)
+ROUTE_S: Final = Histogram(
+    "vnum_switch_route_seconds",
+    "Seconds until route answered.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0),
+    registry=REGISTRY,
+)
+REJECTS: Final = Counter("vnum_switch_rejects", "Calls that vnum refused, by code.", ["code"], registry=REGISTRY)
+CAUSES: Final = Counter("vnum_switch_releases", "Calls that went out, by Q.850 cause.", ["cause"], registry=REGISTRY)
+FULL: Final = Counter("vnum_switch_full", "Calls declined since all places were taken.", registry=REGISTRY)
+CRASHED: Final = Counter("vnum_switch_crashed", "Calls that ended in an error of the switch's own.", registry=REGISTRY)
+SPOOL: Final = Gauge("vnum_switch_spool_records", "Records that vnum has not settled yet.", registry=REGISTRY)
+RECOVERED: Final = Counter(
+    "vnum_switch_recovered", "Answered calls that a killed switch left, reported by the next.", registry=REGISTRY
+)
+RECORDS: Final = Counter("vnum_switch_records", "What vnum said to records.", ["status"], registry=REGISTRY)
+UNREADABLE: Final = Counter("vnum_switch_unreadable", "Files of the spool that can not be opened.", registry=REGISTRY)
+
+for _state in STATES:
+    CALLS.labels(_state)
+for _status in ("rated", "duplicate", "conflict", "rejected"):
+    RECORDS.labels(_status)

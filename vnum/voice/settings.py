@@ -1,0 +1,175 @@
+"""Settings of the switch: VNUM_SWITCH_ variables, read once at its composition root."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from yarl import URL
+
+from vnum.settings import SWITCH_PREFIX, Secret, SettingsError, read
+
+_ADDRESS: Final = re.compile(r"(?P<host>(?:[0-9]{1,3}\.){3}[0-9]{1,3}):(?P<port>[0-9]{1,5})")
+_TRUNK: Final = re.compile(r"sip:(?P<address>[A-Za-z0-9.-]+(?::[0-9]{1,5})?)")
+_PORTS: Final = re.compile(r"(?P<first>[0-9]{4,5})-(?P<last>[0-9]{4,5})")
+_LOOSE: Final = 0o077
+"""Rights of the group and of others."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Each field is set by VNUM_SWITCH_<FIELD>; times are seconds. `spool` None = in the data folder."""
+
+    listen: str = "127.0.0.1:5060"
+    trunk: str = "sip:127.0.0.1:5080"
+    trunk_user: str | None = None
+    trunk_password_file: Path | None = None
+    domain: str | None = None
+    rtp_ports: str = "10000-20000"
+    api: str = "http://127.0.0.1:8080"
+    key: Secret | None = None
+    key_file: Path | None = None
+    spool: Path | None = None
+    metrics: str = "127.0.0.1:9465"
+    calls: int = 100
+    route_timeout_s: float = 3.0
+    ring_s: float = 30.0
+    first_digit_s: float = 8.0
+    digit_s: float = 4.0
+    warning_s: float = 10.0
+    drain_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        problems = [text for wrong, text in self._problems() if wrong]
+        if problems:
+            raise SettingsError("; ".join(problems))
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        url = URL(self.api)
+        ports = _PORTS.fullmatch(self.rtp_ports)
+        return [
+            (_address(self.listen) is None, "VNUM_SWITCH_LISTEN must be an IPv4 address and a port: 127.0.0.1:5060"),
+            (_address(self.metrics) is None, "VNUM_SWITCH_METRICS must be an IPv4 address and a port: 127.0.0.1:9465"),
+            (_TRUNK.fullmatch(self.trunk) is None, "VNUM_SWITCH_TRUNK must be sip:host:port, as in sip:127.0.0.1:5080"),
+            (
+                (self.trunk_user is None) != (self.trunk_password_file is None),
+                "give both of VNUM_SWITCH_TRUNK_USER and VNUM_SWITCH_TRUNK_PASSWORD_FILE, or neither",
+            ),
+            (
+                self.trunk_user is not None and not re.fullmatch(r"[A-Za-z0-9+._-]{1,64}", self.trunk_user),
+                "VNUM_SWITCH_TRUNK_USER must be letters, digits and + . _ -",
+            ),
+            (
+                self.domain is not None and not re.fullmatch(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?", self.domain),
+                "VNUM_SWITCH_DOMAIN must be the name or address that stands behind the @ of what is shown",
+            ),
+            (
+                ports is None or not 1024 <= int(ports["first"]) < int(ports["last"]) <= 65535,
+                "VNUM_SWITCH_RTP_PORTS must be two ports from 1024 on, the lower first: 10000-20000",
+            ),
+            (
+                url.scheme not in {"http", "https"} or not url.host,
+                "VNUM_SWITCH_API must be an http:// or https:// URL",
+            ),
+            (not 1 <= self.calls <= MOST_CALLS, f"VNUM_SWITCH_CALLS must be 1 to {MOST_CALLS}"),
+            (not 0.1 <= self.route_timeout_s <= 30, "VNUM_SWITCH_ROUTE_TIMEOUT_S must be 0.1 to 30"),
+            (not 1 <= self.ring_s <= 180, "VNUM_SWITCH_RING_S must be 1 to 180"),
+            (not 1 <= self.first_digit_s <= 60, "VNUM_SWITCH_FIRST_DIGIT_S must be 1 to 60"),
+            (not 0.5 <= self.digit_s <= 60, "VNUM_SWITCH_DIGIT_S must be 0.5 to 60"),
+            (not 0 <= self.warning_s <= 120, "VNUM_SWITCH_WARNING_S must be 0 (none) to 120"),
+            (not 0 <= self.drain_s <= 10_800, "VNUM_SWITCH_DRAIN_S must be 0 to 10800"),
+        ]
+
+    @property
+    def listening(self) -> Address:
+        address = _address(self.listen)
+        assert address is not None
+        return address
+
+    @property
+    def measured(self) -> Address:
+        address = _address(self.metrics)
+        assert address is not None
+        return address
+
+    @property
+    def trunk_address(self) -> str:
+        """host or host:port, as it stands behind the @."""
+        return self.trunk.removeprefix("sip:")
+
+    @property
+    def spool_folder(self) -> Path:
+        return self.spool or read().data_dir / "switch" / "spool"
+
+    @property
+    def trunk_password(self) -> str:
+        """Raises SettingsError."""
+        if self.trunk_password_file is None:
+            return ""
+        return _secret(self.trunk_password_file, "VNUM_SWITCH_TRUNK_PASSWORD_FILE")
+
+    @property
+    def api_key(self) -> str:
+        """Raises SettingsError."""
+        if (self.key is None) == (self.key_file is None):
+            raise SettingsError(
+                "give the switch its key: VNUM_SWITCH_KEY_FILE (a file of mode 0600) or VNUM_SWITCH_KEY, one of them; "
+                "`vnum keys create --role switch` makes one"
+            )
+        return str(self.key) if self.key_file is None else _secret(self.key_file, "VNUM_SWITCH_KEY_FILE")
+
+
+MOST_CALLS: Final = 200
+"""Two legs each, and a SIP identity a host: the library has 1,023 places for all of them."""
+
+
+def read_switch(environment: Mapping[str, str] | None = None) -> SwitchSettings:
+    """Unknown VNUM_SWITCH_ names are refused as typing errors. Raises SettingsError."""
+    source = os.environ if environment is None else environment
+    given = {
+        name.removeprefix(SWITCH_PREFIX).lower(): text
+        for name, text in source.items()
+        if name.startswith(SWITCH_PREFIX) and text
+    }
+    unknown = sorted(given.keys() - set(SwitchSettings.__struct_fields__))
+    if unknown:
+        known = ", ".join(SWITCH_PREFIX + name.upper() for name in SwitchSettings.__struct_fields__)
+        named = ", ".join(SWITCH_PREFIX + name.upper() for name in unknown)
+        raise SettingsError(f"unknown setting {named}; there are {known}")
+    try:
+        return msgspec.convert(given, SwitchSettings, strict=False, dec_hook=lambda kind, text: kind(text))
+    except msgspec.ValidationError as error:
+        field = re.search(r"\$\.(\w+)", str(error))
+        named = SWITCH_PREFIX + field[1].upper() if field else "a VNUM_SWITCH_ setting"
+        raise SettingsError(f"{named} is malformed: {str(error).partition(' - at')[0]}") from error
+
+
+def _address(text: str) -> Address | None:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 1 <= int(match["port"]) <= 65535:
+        return None
+    if any(int(part) > 255 for part in match["host"].split(".")):
+        return None
+    return Address(match["host"], int(match["port"]))
+
+
+def _secret(file: Path, setting: str) -> str:
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as trouble:
+        raise SettingsError(f"{setting}: {file} can not be read ({type(trouble).__name__})") from None
+    if mode & _LOOSE:
+        raise SettingsError(f"{setting}: others than its owner may use {file}; run chmod 600 on it")
+    if not text or not text.isprintable() or len(text.split()) != 1:
+        raise SettingsError(f"{setting}: {file} must hold one word and nothing else")
+    return text

@@ -1,0 +1,273 @@
+"""The line on baresip: SIP over UDP and RTP, one process-wide stack with a thread of its own.
+
+What the library does not do by itself, and is done here: it says 486 to every call it declines; each shown number needs
+a SIP identity of its own, and there are 1,023 places for identities and legs together; events of a leg may come before
+its `dial` returns; a leg that is gone answers commands with StaleHandleError.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from baresip import Account, BaresipError, Config, Runtime, UserAgent
+from baresip.call import Call
+from baresip.events import Event, StackEvent
+
+from vnum.voice.causes import NO_ANSWER, NO_CIRCUIT, cause_of
+from vnum.voice.line import Answered, Arrival, Clock, Failed, Gone, Left, Leg, LineTrouble
+from vnum.voice.numbers import caller_of, dialled
+from vnum.voice.settings import SwitchSettings
+from vnum.voice.sound_path import Ear, SoundPath
+from vnum.voice.sounds import load_prompts, ring_back
+
+log = structlog.get_logger()
+
+CATCH_ALL: Final = "vnum"
+PLACES: Final = 1_023
+CALLER: Final = 1
+CALLEE: Final = 2
+PLATFORM: Final = 0
+NORMAL: Final = 16
+MOST_EARLY: Final = 1_000
+WILDCARD: Final = "0.0.0.0"  # noqa: S104 - compared with, not bound
+
+Incoming = Callable[["SipLeg", Arrival], None]
+
+
+class SipLeg:
+    """One party over SIP. `gone` and `picked` are instants of the clock's monotonic."""
+
+    def __init__(self, call: Call, line: "SipLine", *, established: bool) -> None:
+        loop = asyncio.get_running_loop()
+        self._call = call
+        self._line = line
+        self._digits: asyncio.Queue[str | None] = asyncio.Queue()
+        self._interruptible = False
+        self._asked = established
+        self._released = False
+        self.ear = Ear(call.audio, line.clock)
+        self.rang_at: float | None = None
+        self.gone: asyncio.Future[float] = loop.create_future()
+        self.picked: asyncio.Future[float] = loop.create_future()
+        self.last_words = ""
+
+    @property
+    def handle(self) -> int:
+        return self._call.handle
+
+    async def answer(self) -> None:
+        if self._asked:
+            self._check()
+            return
+        self._asked = True
+        try:
+            await self._call.answer()
+        except BaresipError as trouble:
+            log.warning("answer_failed", trouble=type(trouble).__name__)
+            raise Gone from None
+        await asyncio.wait({self.picked, self.gone}, return_when=asyncio.FIRST_COMPLETED)
+        self._check()
+
+    async def play(self, *prompts: str, until_digit: bool = False) -> None:
+        self._check()
+        if until_digit and not self._digits.empty():
+            return
+        over = self.ear.say(b"".join(self._line.prompts[name] for name in prompts if name in self._line.prompts))
+        self._interruptible = until_digit
+        try:
+            await over
+        finally:
+            self._interruptible = False
+        self._check()
+
+    async def digit(self, within_s: float) -> str | None:
+        self._check()
+        try:
+            async with asyncio.timeout(within_s):
+                key = await self._digits.get()
+        except TimeoutError:
+            return None
+        if key is None:
+            raise Gone
+        return key
+
+    def ring_back(self, *, on: bool) -> None:
+        if on and not self.gone.done():
+            self.ear.say(self._line.ring_back, again=True)
+        elif not on:
+            self.ear.hush()
+
+    async def hang_up(self) -> None:
+        if self._released:
+            return
+        self._released = True
+        self._line.sound.remove(self.ear)
+        if not self.gone.done():
+            with suppress(BaresipError):
+                await self._call.hangup()
+        self._line.forget(self)
+
+    def on(self, event: StackEvent) -> None:
+        """An event of the stack's about this leg."""
+        now = self._line.clock.monotonic()
+        kind = event.event
+        if kind is Event.CALL_CLOSED:
+            self._close(now, event.text or "")
+        elif kind is Event.CALL_RINGING and self.rang_at is None:
+            self.rang_at = now
+        elif kind in {Event.CALL_ANSWERED, Event.CALL_ESTABLISHED} and not self.picked.done():
+            self.picked.set_result(now)
+            self._line.sound.add(self.ear)
+        elif kind is Event.CALL_DTMF_START and event.text:
+            self._digits.put_nowait(event.text)
+            if self._interruptible:
+                self.ear.hush()
+
+    def _close(self, now: float, said: str) -> None:
+        if self.gone.done():
+            return
+        self.last_words = said
+        self.gone.set_result(now)
+        self._digits.put_nowait(None)
+        self._line.sound.remove(self.ear)
+
+    def _check(self) -> None:
+        if self.gone.done():
+            raise Gone
+
+
+class SipLine:
+    """Listens, and rings. `incoming` is called for every call that comes in; `full` says whether one more may."""
+
+    def __init__(self, settings: SwitchSettings, clock: Clock) -> None:
+        self._settings = settings
+        self.clock = clock
+        self.sound = SoundPath(clock)
+        self.prompts = load_prompts()
+        self.ring_back = ring_back()
+        self._runtime = Runtime()
+        self._shown: dict[str, UserAgent] = {}
+        self._legs: dict[int, SipLeg] = {}
+        self._early: dict[int, list[StackEvent]] = {}
+        self._incoming: Incoming | None = None
+        self._lock = asyncio.Lock()
+
+    async def open(self, incoming: Incoming, dead: Callable[[], None]) -> None:
+        """Raises BaresipError when the address is taken or not of this machine. `dead` = the stack's thread ended."""
+        self._incoming = incoming
+        listen = self._settings.listening
+        self._runtime.on_dead = dead
+        await self._runtime.start(
+            Config(
+                net_interface=None if listen.host == WILDCARD else listen.host,
+                expose_headers=("To", "From"),
+                max_concurrent_calls=None,
+                extra_config_text=(
+                    f"sip_listen {listen}\nsip_transports udp\nrtp_ports {self._settings.rtp_ports}\n"
+                    "call_hold_other_calls no\n"
+                ),
+            )
+        )
+        self._runtime.subscribe(self._on_event)
+        await self._identity(CATCH_ALL, "catchall=yes")
+
+    async def close(self) -> None:
+        with suppress(BaresipError):
+            await self._runtime.close()
+
+    async def ring(self, callee: str, shown: str) -> SipLeg:
+        """Raises LineTrouble."""
+        user = callee.partition(";")[0]
+        try:
+            agent = await self._as_shown(shown)
+            call = await agent.dial(f"sip:{user}@{self._settings.trunk_address}")
+        except (BaresipError, ValueError) as trouble:
+            raise LineTrouble(type(trouble).__name__, NO_CIRCUIT) from None
+        return self._adopt(SipLeg(call, self, established=True))
+
+    async def picked_up(self, callee: Leg, within_s: float, *, caller: Leg | None) -> Answered | Failed:
+        callee, caller = _sip(callee), None if caller is None else _sip(caller)
+        waits = {callee.picked, callee.gone} | ({caller.gone} if caller is not None else set())
+        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if caller is not None and caller.gone.done():
+            return Failed(caller.gone.result(), CALLER, NORMAL)
+        if callee.picked.done():
+            return Answered(callee.picked.result())
+        if callee.gone.done():
+            return Failed(callee.gone.result(), CALLEE, cause_of(callee.last_words))
+        return Failed(self.clock.monotonic(), PLATFORM, NO_ANSWER)
+
+    async def talk(self, caller: Leg, callee: Leg, until: float) -> Left | None:
+        caller, callee = _sip(caller), _sip(callee)
+        if caller.ear.hears is None and not caller.gone.done() and not callee.gone.done():
+            caller.ear.listen_to(callee.ear)
+            callee.ear.listen_to(caller.ear)
+        within_s = max(0.0, until - self.clock.monotonic())
+        await asyncio.wait({caller.gone, callee.gone}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        left = [(leg.gone.result(), who) for leg, who in ((caller, CALLER), (callee, CALLEE)) if leg.gone.done()]
+        return Left(*min(left)) if left else None
+
+    def warn(self, caller: Leg, callee: Leg) -> None:
+        for leg in (_sip(caller), _sip(callee)):
+            if not leg.gone.done():
+                leg.ear.say(self.prompts["warning"])
+
+    def forget(self, leg: SipLeg) -> None:
+        self._legs.pop(leg.handle, None)
+
+    async def _as_shown(self, shown: str) -> UserAgent:
+        """The identity whose calls show this number; made when first needed, and never given back."""
+        async with self._lock:
+            if shown not in self._shown:
+                if len(self._shown) + 2 * self._settings.calls + 2 > PLACES:
+                    log.error("too_many_hosts", hosts=len(self._shown))
+                    raise LineTrouble("too many hosts for one switch", NO_CIRCUIT)
+                self._shown[shown] = await self._identity(shown)
+            return self._shown[shown]
+
+    async def _identity(self, user: str, *parameters: str) -> UserAgent:
+        settings = self._settings
+        agent = await UserAgent.create(
+            self._runtime,
+            Account(
+                user=user,
+                domain=settings.domain or settings.listening.host,
+                password=settings.trunk_password,
+                auth_user=settings.trunk_user,
+                reg_interval=0,
+                extra_params=parameters,
+            ),
+            transfer_policy="reject",
+        )
+        agent.on_incoming(self._on_incoming)
+        return agent
+
+    def _on_incoming(self, call: Call) -> None:
+        leg = self._adopt(SipLeg(call, self, established=False))
+        host, digits = dialled(call.headers.get("To", ""))
+        arrival = Arrival(caller=caller_of(call.headers.get("From", "")), host=host, digits=digits)
+        assert self._incoming is not None
+        self._incoming(leg, arrival)
+
+    def _adopt(self, leg: SipLeg) -> SipLeg:
+        """From now on it hears of its events, and first of those that came before it was known here."""
+        self._legs[leg.handle] = leg
+        for event in self._early.pop(leg.handle, ()):
+            leg.on(event)
+        return leg
+
+    def _on_event(self, event: StackEvent) -> None:
+        if not event.call:
+            return
+        leg = self._legs.get(event.call)
+        if leg is not None:
+            leg.on(event)
+        elif event.event is not Event.CALL_INCOMING and len(self._early) < MOST_EARLY:
+            self._early.setdefault(event.call, []).append(event)
+
+
+def _sip(leg: Leg) -> SipLeg:
+    assert isinstance(leg, SipLeg), "a line joins legs of its own"
+    return leg

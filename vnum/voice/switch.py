@@ -1,0 +1,189 @@
+"""The switch put together: the one place that opens its line, its spool, its client and its meters."""
+
+import asyncio
+import secrets
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import structlog
+from baresip import BaresipError
+from prometheus_client import start_http_server
+
+from vnum.settings import SettingsError
+from vnum.voice import meters
+from vnum.voice.clock import MachineClock
+from vnum.voice.contract import Dial, Vnum
+from vnum.voice.dials import Teller, take_orders
+from vnum.voice.flow import Call, Parts, Terms
+from vnum.voice.line import Arrival, Leg
+from vnum.voice.post import Records
+from vnum.voice.settings import SwitchSettings
+from vnum.voice.sip_line import SipLine
+from vnum.voice.spool import open_spool
+
+log = structlog.get_logger()
+
+LAST_POST_S: Final = 10.0
+
+
+class Switch:
+    """Takes calls and orders as there are places, and ends them all when it stops."""
+
+    def __init__(self, settings: SwitchSettings, line: SipLine, records: Records, vnum: Vnum) -> None:
+        self._settings = settings
+        self._line = line
+        self._records = records
+        self._vnum = vnum
+        self._teller = Teller(vnum)
+        self._clock = line.clock
+        self._running: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self.stopped = asyncio.Event()
+        self.dead = False
+
+    async def run(self) -> None:
+        """Until `stopped`; then running calls may end by themselves for a while, and are ended."""
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self._line.sound.run(),
+                self._records.beat(),
+                self._records.post(),
+                self._teller.run(),
+                take_orders(self._vnum, self._free, self._order),
+            )
+        ]
+        for task in tasks:
+            task.add_done_callback(self._ended_early)
+        try:
+            await self.stopped.wait()
+            await self._drain(tasks[-1])
+        finally:
+            for task in tasks:
+                task.remove_done_callback(self._ended_early)
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def incoming(self, leg: Leg, arrival: Arrival) -> None:
+        if self._draining or self._free() <= 0:
+            meters.FULL.inc()
+            self._begin(leg.hang_up())
+            return
+        self._begin(self._call(_new_id()).incoming(leg, arrival))
+
+    def died(self) -> None:
+        """The stack's thread ended: nothing can be done but to begin anew, and to report what was running."""
+        self.dead = True
+        self.stopped.set()
+
+    def _order(self, dial: Dial) -> None:
+        self._begin(self._call(dial.call_id).ordered(dial))
+
+    def _call(self, call_id: str) -> Call:
+        parts = Parts(
+            router=self._vnum,
+            journal=self._records,
+            line=self._line,
+            clock=self._clock,
+            states=self._teller,
+            terms=_terms(self._settings),
+        )
+        return Call(parts, call_id)
+
+    def _free(self) -> int:
+        return 0 if self._draining else self._settings.calls - len(self._running)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _ended_early(self, task: asyncio.Task[None]) -> None:
+        """A task that should run for ever did not: better no switch than one that bills nothing."""
+        trouble = None if task.cancelled() else task.exception()
+        log.critical("switch_task_ended", trouble=type(trouble).__name__)
+        self.died()
+
+    async def _drain(self, orders: "asyncio.Task[None]") -> None:
+        self._draining = True
+        orders.remove_done_callback(self._ended_early)
+        orders.cancel()
+        if self._running and not self.dead:
+            log.info("draining", calls=len(self._running))
+            await asyncio.wait(self._running, timeout=self._settings.drain_s)
+        for task in tuple(self._running):
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=LAST_POST_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_POST_S):
+                await self._records.settled.wait()
+        if self._records.waiting:
+            log.warning("records_left", count=self._records.waiting)
+
+
+@asynccontextmanager
+async def open_switch(settings: SwitchSettings) -> AsyncIterator[Switch]:
+    """A switch that listens; `run` it. Raises SettingsError, SpoolTrouble."""
+    clock = MachineClock()
+    vnum = Vnum(settings.api, settings.api_key, route_s=settings.route_timeout_s)
+    _ = settings.trunk_password
+    spool = open_spool(settings.spool_folder)
+    try:
+        records = Records(spool, vnum, clock)
+        await records.recover()
+        _measure(settings)
+        line = SipLine(settings, clock)
+        switch = Switch(settings, line, records, vnum)
+        try:
+            await line.open(switch.incoming, switch.died)
+        except BaresipError as trouble:
+            raise SettingsError(
+                f"VNUM_SWITCH_LISTEN: SIP can not listen on {settings.listen} ({trouble}); "
+                "name an address of this machine and a free port"
+            ) from None
+        try:
+            yield switch
+        finally:
+            await line.close()
+    finally:
+        await vnum.close()
+        spool.close()
+
+
+async def run_switch(settings: SwitchSettings, announce: Coroutine[Any, Any, None] | None = None) -> bool:
+    """Until SIGTERM or SIGINT; whether it ended as it should."""
+    async with open_switch(settings) as switch:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, switch.stopped.set)
+        if announce is not None:
+            await announce
+        await switch.run()
+        return not switch.dead
+
+
+def _terms(settings: SwitchSettings) -> Terms:
+    return Terms(
+        ring_s=settings.ring_s,
+        first_digit_s=settings.first_digit_s,
+        digit_s=settings.digit_s,
+        warning_s=settings.warning_s,
+    )
+
+
+def _measure(settings: SwitchSettings) -> None:
+    """Raises SettingsError."""
+    address = settings.measured
+    try:
+        start_http_server(address.port, address.host, registry=meters.REGISTRY)
+    except OSError as trouble:
+        raise SettingsError(
+            f"VNUM_SWITCH_METRICS: cannot listen on {address}: {trouble.strerror}; name a free port"
+        ) from trouble
+
+
+def _new_id() -> str:
+    """Not the SIP Call-ID: callers choose that, and could choose another's."""
+    return f"sw-{secrets.token_hex(16)}"
