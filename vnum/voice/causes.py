@@ -4,6 +4,7 @@ from typing import Final
 
 NO_RESPONSE: Final = 18
 NO_ANSWER: Final = 19
+OUT_OF_ORDER: Final = 27
 UNSPECIFIED: Final = 31
 NO_CIRCUIT: Final = 34
 NETWORK: Final = 38

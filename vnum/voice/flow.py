@@ -26,6 +26,9 @@ CALLER: Final = 1
 ROUNDS: Final = 3
 """So often somebody is asked who keys in nothing."""
 
+MOST_KEYS: Final = 32
+"""Of one try, with all that is taken back."""
+
 MOST_QUESTIONS: Final = 8
 """vnum ends the tries of a call; this is for one that would not."""
 
@@ -141,7 +144,9 @@ class Call:
 
     async def _collect(self, leg: Leg, answer: Answer) -> str | None:
         """The digits keyed in; None = nothing, however often he was asked. Raises Gone."""
-        if self._state != "collecting":
+        if self._state == "collecting":
+            leg.forget_digits()
+        else:
             self._enter("collecting", "collecting")
             await leg.answer()
         prompts = [answer.prompt or "extension"]
@@ -155,13 +160,19 @@ class Call:
         return None
 
     async def _digits(self, leg: Leg, most: int) -> str:
-        """Until there are so many, `#`, or a pause; `*` begins anew. Raises Gone."""
+        """Until there are so many, `#`, or a pause; `*` begins anew. A `#` before any is of the try before. Raises
+        Gone."""
         digits, terms = "", self._parts.terms
-        while len(digits) < most:
-            key = await leg.digit(terms.digit_s if digits else terms.first_digit_s)
-            if key is None or key == "#":
+        for _ in range(MOST_KEYS):
+            if len(digits) >= most:
                 break
-            digits = "" if key == "*" else digits + key
+            key = await leg.digit(terms.digit_s if digits else terms.first_digit_s)
+            if key is None or (key == "#" and digits):
+                break
+            if key == "*":
+                digits = ""
+            elif key != "#":
+                digits += key
         return digits
 
     async def _refuse(self, leg: Leg, answer: Answer) -> None:
@@ -240,7 +251,7 @@ class Call:
         if left is None:
             ended.release(self._parts.clock.monotonic(), PLATFORM, TIMER)
         else:
-            ended.release(left.at, left.release_dir, NORMAL)
+            ended.release(left.at, left.release_dir, left.cause)
 
     async def _file(self, leg: Leg, callee: Leg | None, ended: "Outcome") -> None:
         """Ends both legs (of an unanswered call the caller still hears why) and hands the record over."""

@@ -45,10 +45,13 @@ class Leg(Protocol):
         """Raises Gone."""
 
     async def play(self, *prompts: str, until_digit: bool = False) -> None:
-        """To their end, or to the first digit. Raises Gone."""
+        """To their end, or to the first digit (`#` is none). Raises Gone."""
 
     async def digit(self, within_s: float) -> str | None:
         """The next one keyed in, also while a prompt played; None = none in time. Raises Gone."""
+
+    def forget_digits(self) -> None:
+        """What was keyed in and not asked for yet belonged to the try before."""
 
     def ring_back(self, *, on: bool) -> None:
         """He hears that the other's phone rings."""
@@ -70,10 +73,11 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Left(msgspec.Struct, frozen=True):
-    """Who hung up."""
+    """Who hung up, or 0 = a party fell silent for good; cause of Q.850."""
 
     at: float
     release_dir: int
+    cause: int
 
 
 class Line(Protocol):

@@ -62,6 +62,7 @@ class Records:
 
     async def answer(self, record: Record) -> None:
         await asyncio.to_thread(self._spool.write, Stage.ANSWERED, record, sync=True)
+        self._spool.beat(self._clock.utc())
 
     async def end(self, record: Record) -> None:
         self._running.discard(record.call_id)

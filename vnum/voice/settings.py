@@ -47,6 +47,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     digit_s: float = 4.0
     warning_s: float = 10.0
     drain_s: float = 10.0
+    silence_s: int = 60
 
     def __post_init__(self) -> None:
         problems = [text for wrong, text in self._problems() if wrong]
@@ -86,8 +87,23 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
             (not 1 <= self.first_digit_s <= 60, "VNUM_SWITCH_FIRST_DIGIT_S must be 1 to 60"),
             (not 0.5 <= self.digit_s <= 60, "VNUM_SWITCH_DIGIT_S must be 0.5 to 60"),
             (not 0 <= self.warning_s <= 120, "VNUM_SWITCH_WARNING_S must be 0 (none) to 120"),
+            (
+                not self.calls * PORTS_A_CALL <= self.ports,
+                f"VNUM_SWITCH_RTP_PORTS has room for {self.ports // PORTS_A_CALL} calls, and VNUM_SWITCH_CALLS is "
+                f"{self.calls}: {PORTS_A_CALL} ports a call",
+            ),
+            (
+                not (self.silence_s == 0 or 10 <= self.silence_s <= 3600),
+                "VNUM_SWITCH_SILENCE_S must be 0 (off) or 10 to 3600",
+            ),
             (not 0 <= self.drain_s <= 10_800, "VNUM_SWITCH_DRAIN_S must be 0 to 10800"),
         ]
+
+    @property
+    def ports(self) -> int:
+        """How many UDP ports sound may take."""
+        match = _PORTS.fullmatch(self.rtp_ports)
+        return 0 if match is None else int(match["last"]) - int(match["first"])
 
     @property
     def listening(self) -> Address:
@@ -130,6 +146,10 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 MOST_CALLS: Final = 200
 """Two legs each, and a SIP identity a host: the library has 1,023 places for all of them."""
+
+
+PORTS_A_CALL: Final = 4
+"""RTP and RTCP of two legs."""
 
 
 def read_switch(environment: Mapping[str, str] | None = None) -> SwitchSettings:

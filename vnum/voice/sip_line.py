@@ -6,6 +6,7 @@ its `dial` returns; a leg that is gone answers commands with StaleHandleError.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -15,12 +16,12 @@ from baresip import Account, BaresipError, Config, Runtime, UserAgent
 from baresip.call import Call
 from baresip.events import Event, StackEvent
 
-from vnum.voice.causes import NO_ANSWER, NO_CIRCUIT, cause_of
+from vnum.voice.causes import NO_ANSWER, NO_CIRCUIT, OUT_OF_ORDER, cause_of
 from vnum.voice.line import Answered, Arrival, Clock, Failed, Gone, Left, Leg, LineTrouble
 from vnum.voice.numbers import caller_of, dialled
 from vnum.voice.settings import SwitchSettings
 from vnum.voice.sound_path import Ear, SoundPath
-from vnum.voice.sounds import load_prompts, ring_back
+from vnum.voice.sounds import FRAME, FRAME_S, load_prompts, ring_back
 
 log = structlog.get_logger()
 
@@ -29,8 +30,15 @@ PLACES: Final = 1_023
 CALLER: Final = 1
 CALLEE: Final = 2
 PLATFORM: Final = 0
+SILENT: Final = "rtp stream error"
+"""What the library says of a leg that it ended since nothing came from it any more."""
+
 NORMAL: Final = 16
 MOST_EARLY: Final = 1_000
+MOST_DIGITS: Final = 64
+PATIENCE_S: Final = 5.0
+"""So much longer than itself a prompt may take to be heard."""
+
 WILDCARD: Final = "0.0.0.0"  # noqa: S104 - compared with, not bound
 
 Incoming = Callable[["SipLeg", Arrival], None]
@@ -41,9 +49,10 @@ class SipLeg:
 
     def __init__(self, call: Call, line: "SipLine", *, established: bool) -> None:
         loop = asyncio.get_running_loop()
-        self._call = call
+        self.call = call
         self._line = line
-        self._digits: asyncio.Queue[str | None] = asyncio.Queue()
+        self._digits: deque[str] = deque(maxlen=MOST_DIGITS)
+        self._keyed = asyncio.Event()
         self._interruptible = False
         self._asked = established
         self._released = False
@@ -55,15 +64,15 @@ class SipLeg:
 
     @property
     def handle(self) -> int:
-        return self._call.handle
+        return self.call.handle
 
     async def answer(self) -> None:
+        self._check()
         if self._asked:
-            self._check()
             return
         self._asked = True
         try:
-            await self._call.answer()
+            await self.call.answer()
         except BaresipError as trouble:
             log.warning("answer_failed", trouble=type(trouble).__name__)
             raise Gone from None
@@ -72,26 +81,29 @@ class SipLeg:
 
     async def play(self, *prompts: str, until_digit: bool = False) -> None:
         self._check()
-        if until_digit and not self._digits.empty():
+        if until_digit and any(key != "#" for key in self._digits):
             return
-        over = self.ear.say(b"".join(self._line.prompts[name] for name in prompts if name in self._line.prompts))
+        pcm = b"".join(self._line.prompts[name] for name in prompts if name in self._line.prompts)
+        over = self.ear.say(pcm)
         self._interruptible = until_digit
         try:
-            await over
+            await asyncio.wait({over}, timeout=len(pcm) / FRAME * FRAME_S + PATIENCE_S)
         finally:
             self._interruptible = False
         self._check()
 
     async def digit(self, within_s: float) -> str | None:
         self._check()
-        try:
-            async with asyncio.timeout(within_s):
-                key = await self._digits.get()
-        except TimeoutError:
-            return None
-        if key is None:
-            raise Gone
-        return key
+        self._keyed.clear()
+        if not self._digits:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._keyed.wait()
+        self._check()
+        return self._digits.popleft() if self._digits else None
+
+    def forget_digits(self) -> None:
+        self._digits.clear()
 
     def ring_back(self, *, on: bool) -> None:
         if on and not self.gone.done():
@@ -106,8 +118,7 @@ class SipLeg:
         self._line.sound.remove(self.ear)
         if not self.gone.done():
             with suppress(BaresipError):
-                await self._call.hangup()
-        self._line.forget(self)
+                await self.call.hangup()
 
     def on(self, event: StackEvent) -> None:
         """An event of the stack's about this leg."""
@@ -121,8 +132,9 @@ class SipLeg:
             self.picked.set_result(now)
             self._line.sound.add(self.ear)
         elif kind is Event.CALL_DTMF_START and event.text:
-            self._digits.put_nowait(event.text)
-            if self._interruptible:
+            self._digits.append(event.text)
+            self._keyed.set()
+            if self._interruptible and event.text != "#":
                 self.ear.hush()
 
     def _close(self, now: float, said: str) -> None:
@@ -130,8 +142,9 @@ class SipLeg:
             return
         self.last_words = said
         self.gone.set_result(now)
-        self._digits.put_nowait(None)
+        self._keyed.set()
         self._line.sound.remove(self.ear)
+        self._line.forget(self)
 
     def _check(self) -> None:
         if self.gone.done():
@@ -153,6 +166,7 @@ class SipLine:
         self._early: dict[int, list[StackEvent]] = {}
         self._incoming: Incoming | None = None
         self._lock = asyncio.Lock()
+        self._declining: asyncio.Future[None] | None = None
 
     async def open(self, incoming: Incoming, dead: Callable[[], None]) -> None:
         """Raises BaresipError when the address is taken or not of this machine. `dead` = the stack's thread ended."""
@@ -164,6 +178,8 @@ class SipLine:
                 net_interface=None if listen.host == WILDCARD else listen.host,
                 expose_headers=("To", "From"),
                 max_concurrent_calls=None,
+                rtp_timeout=self._settings.silence_s,
+                native_log_level="error",  # its warnings are many, and may name peers
                 extra_config_text=(
                     f"sip_listen {listen}\nsip_transports udp\nrtp_ports {self._settings.rtp_ports}\n"
                     "call_hold_other_calls no\n"
@@ -206,8 +222,8 @@ class SipLine:
             callee.ear.listen_to(caller.ear)
         within_s = max(0.0, until - self.clock.monotonic())
         await asyncio.wait({caller.gone, callee.gone}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        left = [(leg.gone.result(), who) for leg, who in ((caller, CALLER), (callee, CALLEE)) if leg.gone.done()]
-        return Left(*min(left)) if left else None
+        left = [_left(leg, who) for leg, who in ((caller, CALLER), (callee, CALLEE)) if leg.gone.done()]
+        return min(left, key=lambda one: one.at) if left else None
 
     def warn(self, caller: Leg, callee: Leg) -> None:
         for leg in (_sip(caller), _sip(callee)):
@@ -215,6 +231,7 @@ class SipLine:
                 leg.ear.say(self.prompts["warning"])
 
     def forget(self, leg: SipLeg) -> None:
+        """Nothing more will be said about it."""
         self._legs.pop(leg.handle, None)
 
     async def _as_shown(self, shown: str) -> UserAgent:
@@ -245,17 +262,25 @@ class SipLine:
         return agent
 
     def _on_incoming(self, call: Call) -> None:
+        """The library goes on when this raises, and would let the caller ring for ever."""
         leg = self._adopt(SipLeg(call, self, established=False))
-        host, digits = dialled(call.headers.get("To", ""))
-        arrival = Arrival(caller=caller_of(call.headers.get("From", "")), host=host, digits=digits)
-        assert self._incoming is not None
-        self._incoming(leg, arrival)
+        try:
+            host, digits = dialled(call.headers.get("To", ""))
+            arrival = Arrival(caller=caller_of(call.headers.get("From", "")), host=host, digits=digits)
+            assert self._incoming is not None
+            self._incoming(leg, arrival)
+        except Exception as trouble:
+            log.error("incoming_failed", trouble=type(trouble).__name__)
+            self._declining = asyncio.ensure_future(leg.hang_up())
 
     def _adopt(self, leg: SipLeg) -> SipLeg:
         """From now on it hears of its events, and first of those that came before it was known here."""
         self._legs[leg.handle] = leg
         for event in self._early.pop(leg.handle, ()):
             leg.on(event)
+        if leg.gone.done():  # the library's own object was too late for it, and would listen for ever
+            with suppress(ValueError):
+                self._runtime.unsubscribe(leg.call._on_stack_event)
         return leg
 
     def _on_event(self, event: StackEvent) -> None:
@@ -264,8 +289,16 @@ class SipLine:
         leg = self._legs.get(event.call)
         if leg is not None:
             leg.on(event)
-        elif event.event is not Event.CALL_INCOMING and len(self._early) < MOST_EARLY:
+        elif event.event is not Event.CALL_INCOMING:
             self._early.setdefault(event.call, []).append(event)
+            if len(self._early) > MOST_EARLY:
+                del self._early[next(iter(self._early))]
+
+
+def _left(leg: SipLeg, who: int) -> Left:
+    if SILENT in leg.last_words:
+        return Left(leg.gone.result(), PLATFORM, OUT_OF_ORDER)
+    return Left(leg.gone.result(), who, NORMAL)
 
 
 def _sip(leg: Leg) -> SipLeg:

@@ -39,6 +39,7 @@ class Switch:
         self._teller = Teller(vnum)
         self._clock = line.clock
         self._running: set[asyncio.Task[None]] = set()
+        self._declining: set[asyncio.Task[None]] = set()
         self._draining = False
         self.stopped = asyncio.Event()
         self.dead = False
@@ -69,9 +70,9 @@ class Switch:
     def incoming(self, leg: Leg, arrival: Arrival) -> None:
         if self._draining or self._free() <= 0:
             meters.FULL.inc()
-            self._begin(leg.hang_up())
+            self._begin(leg.hang_up(), self._declining)
             return
-        self._begin(self._call(_new_id()).incoming(leg, arrival))
+        self._begin(self._call(_new_id()).incoming(leg, arrival), self._running)
 
     def died(self) -> None:
         """The stack's thread ended: nothing can be done but to begin anew, and to report what was running."""
@@ -79,7 +80,7 @@ class Switch:
         self.stopped.set()
 
     def _order(self, dial: Dial) -> None:
-        self._begin(self._call(dial.call_id).ordered(dial))
+        self._begin(self._call(dial.call_id).ordered(dial), self._running)
 
     def _call(self, call_id: str) -> Call:
         parts = Parts(
@@ -95,10 +96,10 @@ class Switch:
     def _free(self) -> int:
         return 0 if self._draining else self._settings.calls - len(self._running)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
     def _ended_early(self, task: asyncio.Task[None]) -> None:
         """A task that should run for ever did not: better no switch than one that bills nothing."""
