@@ -23,6 +23,7 @@ async def switch() -> None:
 
     async def announce() -> None:
         console.print(f"SIP      udp {settings.listen}  ->  {settings.trunk}", highlight=False, soft_wrap=True)
+        console.print(f"calls    {settings.places} at once", highlight=False)
         console.print(f"API      {settings.api}", highlight=False, soft_wrap=True)
         console.print(f"metrics  http://{settings.metrics}/metrics", highlight=False, soft_wrap=True)
         console.print("ready; Ctrl-C stops it", highlight=False)

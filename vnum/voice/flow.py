@@ -4,8 +4,8 @@ Everything it touches is a parameter: the line, vnum, the journal and the clock.
 never connects it; what was connected is reported, whatever happens.
 """
 
-from contextlib import suppress
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import msgspec
@@ -14,14 +14,10 @@ import structlog
 from vnum.voice import meters
 from vnum.voice.contract import NOT_AVAILABLE, TEMPORARY, Answer, Dial, Progress, Record, State
 from vnum.voice.line import Answered, Arrival, Clock, Failed, Gone, Left, Leg, Line, LineTrouble
+from vnum.voice.outcome import CALLER, NORMAL, PLATFORM, TIMER, Outcome, Watch
 from vnum.voice.spool import SpoolTrouble
 
 log = structlog.get_logger()
-
-NORMAL: Final = 16
-TIMER: Final = 102
-PLATFORM: Final = 0
-CALLER: Final = 1
 
 ROUNDS: Final = 3
 """So often somebody is asked who keys in nothing."""
@@ -78,44 +74,50 @@ class Call:
         self._parts = parts
         self._id = call_id
         self._host = ""
-        self._utc = parts.clock.utc()
-        self._began = parts.clock.monotonic()
+        self._watch = Watch(parts.clock)
         self._state = ""
 
     async def incoming(self, leg: Leg, arrival: Arrival) -> None:
         """A caller who dialled a host. Raises nothing but CancelledError, and then all is ended and filed."""
         self._host = arrival.host
-        with _counted_crash(self._id):
-            try:
+        try:
+            with self._ending():
                 self._enter("arriving")
                 await self._through(leg, arrival)
-            except Gone:
-                log.info("caller_left", call_id=self._id, state=self._state)
-                self._tell("ended")
-            finally:
-                await self._leave(leg)
+        finally:
+            await self._leave(leg)
 
     async def ordered(self, dial: Dial) -> None:
         """Click to dial: the agent's phone first; he is then the caller. Raises nothing but CancelledError."""
         self._host = dial.host
         leg: Leg | None = None
-        with _counted_crash(self._id):
-            try:
+        try:
+            with self._ending():
                 self._enter("arriving", "ringing_agent")
                 leg = await self._parts.line.ring(dial.agent, dial.display_number)
                 outcome = await self._parts.line.picked_up(leg, dial.max_ring_seconds, caller=None)
                 if isinstance(outcome, Failed):
-                    log.info("agent_unreached", call_id=self._id, cause=outcome.cause)
-                    self._tell("failed")
-                else:
-                    await self._through(leg, Arrival(caller=dial.agent, host=dial.host, digits=dial.extension))
-            except LineTrouble as trouble:
-                log.warning("agent_unreached", call_id=self._id, cause=trouble.cause)
-                self._tell("failed")
-            except Gone:
-                self._tell("ended")
-            finally:
-                await self._leave(leg)
+                    raise LineTrouble("not answered", outcome.cause)
+                await self._through(leg, Arrival(caller=dial.agent, host=dial.host, digits=dial.extension))
+        finally:
+            await self._leave(leg)
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """What ends a call before its end: a party that left or was not reached, and errors of the switch's own, which
+        end this call and no other."""
+        try:
+            yield
+        except Gone:
+            log.info("caller_left", call_id=self._id, state=self._state)
+            self._tell("ended")
+        except LineTrouble as trouble:
+            log.info("agent_unreached", call_id=self._id, cause=trouble.cause)
+            self._tell("failed")
+        except Exception as trouble:
+            meters.CRASHED.inc()
+            log.error("call_crashed", call_id=self._id, trouble=type(trouble).__name__)
+            self._tell("failed")
 
     async def _through(self, leg: Leg, arrival: Arrival) -> None:
         """Raises Gone."""
@@ -193,8 +195,8 @@ class Call:
             host=arrival.host,
             extension=digits.removesuffix("#") if digits else None,
             caller=arrival.caller,
-            call_time=self._utc,
-            release_time=self._utc,
+            call_time=self._watch.began,
+            release_time=self._watch.began,
         )
         try:
             await self._parts.journal.intend(record)
@@ -203,7 +205,7 @@ class Call:
             await self._refuse(leg, Answer(action="reject", cause=TEMPORARY, code="spool"))
             return
         callee: Leg | None = None
-        ended = Outcome(record, self)
+        ended = Outcome(record, self._watch)
         try:
             self._enter("ringing", "ringing")
             meters.SEIZED.inc()
@@ -213,6 +215,7 @@ class Call:
             callee = await self._parts.line.ring(answer.callee or "", answer.display_number or "")
             outcome = await self._parts.line.picked_up(callee, self._parts.terms.ring_s, caller=leg)
             leg.ring_back(on=False)
+            ended.rang(callee.rang_at)
             self._delay(callee, seized)
             if isinstance(outcome, Answered):
                 await self._talk(leg, callee, outcome, answer.max_seconds or 0, ended)
@@ -228,7 +231,7 @@ class Call:
             leg.ring_back(on=False)
             await leg.play(NOT_AVAILABLE)
 
-    async def _talk(self, leg: Leg, callee: Leg, answered: Answered, max_seconds: int, ended: "Outcome") -> None:
+    async def _talk(self, leg: Leg, callee: Leg, answered: Answered, max_seconds: int, ended: Outcome) -> None:
         """Charging began when he answered; nobody hears anybody before that is safe on disk. Raises Gone."""
         ended.answer(answered.at)
         self._enter("talking", "answered")
@@ -253,7 +256,7 @@ class Call:
         else:
             ended.release(left.at, left.release_dir, left.cause)
 
-    async def _file(self, leg: Leg, callee: Leg | None, ended: "Outcome") -> None:
+    async def _file(self, leg: Leg, callee: Leg | None, ended: Outcome) -> None:
         """Ends both legs (of an unanswered call the caller still hears why) and hands the record over."""
         ended.settle()
         self._enter("ending", "ended" if ended.answered else "failed")
@@ -280,14 +283,6 @@ class Call:
             await leg.hang_up()
         self._enter("")
 
-    def instant(self, at: float) -> datetime:
-        """Of a reading of the monotonic clock, by the machine's clock when the call began; to the millisecond."""
-        exact = self._utc + timedelta(seconds=at - self._began)
-        return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
-
-    def now(self) -> float:
-        return self._parts.clock.monotonic()
-
     def _enter(self, state: str, told: State | None = None) -> None:
         if self._state:
             meters.CALLS.labels(self._state).dec()
@@ -298,51 +293,5 @@ class Call:
             self._tell(told)
 
     def _tell(self, state: State) -> None:
-        at = self.instant(self._parts.clock.monotonic())
-        self._parts.states.tell(Progress(call_id=self._id, state=state, at=at, host=self._host))
-
-
-class Outcome:
-    """The record of one call as it grows. What ends without saying why was an error of the switch's own."""
-
-    def __init__(self, record: Record, call: Call) -> None:
-        self.record = record
-        self._call = call
-        self._released = False
-
-    @property
-    def answered(self) -> bool:
-        return self.record.answer_time is not None
-
-    def answer(self, at: float) -> None:
-        instant = self._call.instant(at)
-        self.record = msgspec.structs.replace(self.record, answer_time=instant, release_time=instant)
-
-    def failed(self, outcome: Failed) -> None:
-        self.release(outcome.at, outcome.release_dir, outcome.cause)
-
-    def release(self, at: float, release_dir: int, cause: int) -> None:
-        self._released = True
-        instant = max(self._call.instant(at), self.record.release_time)
-        self.record = msgspec.structs.replace(
-            self.record, release_time=instant, release_dir=release_dir, release_cause=cause
-        )
-
-    def settle(self) -> None:
-        if not self._released:
-            self.release(self._call.now(), PLATFORM, TEMPORARY)
-
-
-class _counted_crash(suppress):  # noqa: N801 - a context manager
-    """An error of the switch's own ends one call, and is counted; no others."""
-
-    def __init__(self, call_id: str) -> None:
-        super().__init__(Exception)
-        self._call_id = call_id
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> bool:
-        crashed = kind is not None and issubclass(kind, Exception)
-        if crashed and kind is not None:
-            meters.CRASHED.inc()
-            log.error("call_crashed", call_id=self._call_id, trouble=kind.__name__)
-        return crashed
+        now = self._watch.instant(self._parts.clock.monotonic())
+        self._parts.states.tell(Progress(call_id=self._id, state=state, at=now, host=self._host))

@@ -74,8 +74,10 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "VNUM_SWITCH_DOMAIN must be the name or address that stands behind the @ of what is shown",
             ),
             (
-                ports is None or not 1024 <= int(ports["first"]) < int(ports["last"]) <= 65535,
-                "VNUM_SWITCH_RTP_PORTS must be two ports from 1024 on, the lower first: 10000-20000",
+                ports is None
+                or not 1024 <= int(ports["first"]) <= int(ports["last"]) + 1 - PORTS_A_CALL <= 65536 - PORTS_A_CALL,
+                f"VNUM_SWITCH_RTP_PORTS must be two ports from 1024 on, the lower first: 10000-20000; "
+                f"a call takes {PORTS_A_CALL}",
             ),
             (
                 url.scheme not in {"http", "https"} or not url.host,
@@ -88,11 +90,6 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
             (not 0.5 <= self.digit_s <= 60, "VNUM_SWITCH_DIGIT_S must be 0.5 to 60"),
             (not 0 <= self.warning_s <= 120, "VNUM_SWITCH_WARNING_S must be 0 (none) to 120"),
             (
-                not self.calls * PORTS_A_CALL <= self.ports,
-                f"VNUM_SWITCH_RTP_PORTS has room for {self.ports // PORTS_A_CALL} calls, and VNUM_SWITCH_CALLS is "
-                f"{self.calls}: {PORTS_A_CALL} ports a call",
-            ),
-            (
                 not (self.silence_s == 0 or 10 <= self.silence_s <= 3600),
                 "VNUM_SWITCH_SILENCE_S must be 0 (off) or 10 to 3600",
             ),
@@ -100,10 +97,11 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     @property
-    def ports(self) -> int:
-        """How many UDP ports sound may take."""
+    def places(self) -> int:
+        """Calls at once: `calls`, or as many as there are ports for their sound."""
         match = _PORTS.fullmatch(self.rtp_ports)
-        return 0 if match is None else int(match["last"]) - int(match["first"])
+        assert match is not None
+        return min(self.calls, (int(match["last"]) - int(match["first"]) + 1) // PORTS_A_CALL)
 
     @property
     def listening(self) -> Address:

@@ -19,6 +19,7 @@ from baresip.events import Event, StackEvent
 from vnum.voice.causes import NO_ANSWER, NO_CIRCUIT, OUT_OF_ORDER, cause_of
 from vnum.voice.line import Answered, Arrival, Clock, Failed, Gone, Left, Leg, LineTrouble
 from vnum.voice.numbers import caller_of, dialled
+from vnum.voice.outcome import CALLEE, CALLER, NORMAL, PLATFORM
 from vnum.voice.settings import SwitchSettings
 from vnum.voice.sound_path import Ear, SoundPath
 from vnum.voice.sounds import FRAME, FRAME_S, load_prompts, ring_back
@@ -27,13 +28,9 @@ log = structlog.get_logger()
 
 CATCH_ALL: Final = "vnum"
 PLACES: Final = 1_023
-CALLER: Final = 1
-CALLEE: Final = 2
-PLATFORM: Final = 0
 SILENT: Final = "rtp stream error"
 """What the library says of a leg that it ended since nothing came from it any more."""
 
-NORMAL: Final = 16
 MOST_EARLY: Final = 1_000
 MOST_DIGITS: Final = 64
 PATIENCE_S: Final = 5.0
@@ -238,7 +235,7 @@ class SipLine:
         """The identity whose calls show this number; made when first needed, and never given back."""
         async with self._lock:
             if shown not in self._shown:
-                if len(self._shown) + 2 * self._settings.calls + 2 > PLACES:
+                if len(self._shown) + 2 * self._settings.places + 2 > PLACES:
                     log.error("too_many_hosts", hosts=len(self._shown))
                     raise LineTrouble("too many hosts for one switch", NO_CIRCUIT)
                 self._shown[shown] = await self._identity(shown)

@@ -18,12 +18,13 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from vnum.voice.causes import OUT_OF_ORDER
 from vnum.voice.contract import Record
 
 SUFFIX: Final = ".call"
 REFUSED: Final = "refused"
 HEARTBEAT: Final = "heartbeat"
-OUT_OF_ORDER: Final = 27
+
 
 _NONCE: Final = 12
 _KEY_BYTES: Final = 32

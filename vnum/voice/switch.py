@@ -94,7 +94,7 @@ class Switch:
         return Call(parts, call_id)
 
     def _free(self) -> int:
-        return 0 if self._draining else self._settings.calls - len(self._running)
+        return 0 if self._draining else self._settings.places - len(self._running)
 
     def _begin(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)
