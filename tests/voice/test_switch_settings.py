@@ -1,5 +1,6 @@
 """Settings of the switch, who rings whom by their URIs, and what a SIP answer means; as tables."""
 
+import wave
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ MALFORMED = [
     ("WARNING_S", "-1"),
     ("DRAIN_S", "-1"),
     ("SILENCE_S", "5"),
+    ("PROMPTS", "/nowhere"),
     ("LISTN", "127.0.0.1:5060"),
 ]
 
@@ -161,5 +163,17 @@ def test_every_prompt_can_be_heard(tmp_path: Path) -> None:
     for pcm in (*load_prompts().values(), *load_prompts(tmp_path).values()):
         assert pcm
         assert len(pcm) % FRAME == 0
+
+
+def test_ones_own_prompts_are_heard_where_there_are_any(tmp_path: Path) -> None:
+    ours = load_prompts()
     (tmp_path / "welcome.wav").write_bytes(b"RIFF no wave")
-    assert set(load_prompts(tmp_path)) == set(PROMPTS)
+    with wave.open(str(tmp_path / "extension.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
+        file.writeframes(bytes(100))
+    with wave.open(str(tmp_path / "tone.wav"), "wb") as file:
+        file.setparams((2, 2, 44100, 0, "NONE", "not compressed"))
+        file.writeframes(bytes(100))
+    mine = load_prompts(tmp_path)
+    assert mine == ours | {"extension": bytes(FRAME)}
+    assert set(mine) == set(PROMPTS)

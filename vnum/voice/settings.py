@@ -48,6 +48,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     warning_s: float = 10.0
     drain_s: float = 10.0
     silence_s: int = 60
+    prompts: Path | None = None
 
     def __post_init__(self) -> None:
         problems = [text for wrong, text in self._problems() if wrong]
@@ -92,6 +93,10 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
             (
                 not (self.silence_s == 0 or 10 <= self.silence_s <= 3600),
                 "VNUM_SWITCH_SILENCE_S must be 0 (off) or 10 to 3600",
+            ),
+            (
+                self.prompts is not None and not self.prompts.is_dir(),
+                "VNUM_SWITCH_PROMPTS must be a folder with <name>.wav files",
             ),
             (not 0 <= self.drain_s <= 10_800, "VNUM_SWITCH_DRAIN_S must be 0 to 10800"),
         ]

@@ -22,7 +22,7 @@ from vnum.voice.numbers import caller_of, dialled
 from vnum.voice.outcome import CALLEE, CALLER, NORMAL, PLATFORM
 from vnum.voice.settings import SwitchSettings
 from vnum.voice.sound_path import Ear, SoundPath
-from vnum.voice.sounds import FRAME, FRAME_S, load_prompts, ring_back
+from vnum.voice.sounds import FRAME, FRAME_S, load_prompts
 
 log = structlog.get_logger()
 
@@ -104,7 +104,7 @@ class SipLeg:
 
     def ring_back(self, *, on: bool) -> None:
         if on and not self.gone.done():
-            self.ear.say(self._line.ring_back, again=True)
+            self.ear.say(self._line.prompts["ringback"], again=True)
         elif not on:
             self.ear.hush()
 
@@ -155,8 +155,7 @@ class SipLine:
         self._settings = settings
         self.clock = clock
         self.sound = SoundPath(clock)
-        self.prompts = load_prompts()
-        self.ring_back = ring_back()
+        self.prompts = load_prompts(settings.prompts)
         self._runtime = Runtime()
         self._shown: dict[str, UserAgent] = {}
         self._legs: dict[int, SipLeg] = {}
@@ -225,7 +224,7 @@ class SipLine:
     def warn(self, caller: Leg, callee: Leg) -> None:
         for leg in (_sip(caller), _sip(callee)):
             if not leg.gone.done():
-                leg.ear.say(self.prompts["warning"])
+                leg.ear.say(self.prompts["tone"])
 
     def forget(self, leg: SipLeg) -> None:
         """Nothing more will be said about it."""

@@ -17,17 +17,17 @@ FRAME: Final = int(RATE * FRAME_S) * 2
 """Bytes of 20 ms."""
 
 SILENCE: Final = bytes(FRAME)
-PROMPTS: Final = ("welcome", "extension", "wrong_extension", "number_expired", "not_available", "warning")
+PROMPTS: Final = ("welcome", "extension", "wrong_extension", "number_expired", "not_available", "tone", "ringback")
 
 _LOUDNESS: Final = 6_000
-_RING_BACK_HZ: Final = 450  # one second on, four off: the tone of mainland networks
 _STAND_INS: Final[dict[str, tuple[tuple[int, float], ...]]] = {
     "welcome": ((660, 0.3), (0, 0.1)),
     "extension": ((880, 0.3), (0, 0.1)),
     "wrong_extension": ((400, 0.25), (0, 0.1), (400, 0.25), (0, 0.1)),
     "number_expired": ((950, 0.3), (1400, 0.3), (1800, 0.3)),
     "not_available": ((450, 0.35), (0, 0.35), (450, 0.35), (0, 0.35)),
-    "warning": ((1400, 0.4),),
+    "tone": ((1400, 0.4),),
+    "ringback": ((450, 1.0), (0, 4.0)),
 }
 """(hertz, seconds): tones for prompts whose file is missing or is not of the one format."""
 
@@ -39,14 +39,14 @@ def tone(hertz: int, seconds: float) -> bytes:
     return struct.pack(f"={count}h", *(int(_LOUDNESS * math.sin(step * place)) for place in range(count)))
 
 
-def ring_back() -> bytes:
-    return tone(_RING_BACK_HZ, 1.0) + tone(0, 4.0)
-
-
 def load_prompts(folder: Path | None = None) -> dict[str, bytes]:
-    """Every prompt by its name; a tone where there is no file of it."""
-    source = folder or Path(str(resources.files("vnum.voice"))) / "prompts"
-    return {name: _read(source / f"{name}.wav") or _stand_in(name) for name in PROMPTS}
+    """Every prompt by its name: the one in `folder`, else ours; a tone where neither can be used."""
+    ours = Path(str(resources.files("vnum.voice"))) / "prompts"
+    sources = [ours] if folder is None else [folder, ours]
+    return {
+        name: next((pcm for source in sources if (pcm := _read(source / f"{name}.wav"))), None) or _stand_in(name)
+        for name in PROMPTS
+    }
 
 
 def _stand_in(name: str) -> bytes:
