@@ -16,6 +16,7 @@ from billing.tariffs import TariffVersion, problems
 from vnum.cli import main
 from vnum.service.tariffs import NewTariff
 from vnum.settings import Settings
+from vnum.voice.settings import SwitchSettings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -61,7 +62,8 @@ def test_every_command_it_names_exists(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_setting_it_names_exists(document: Path) -> None:
     named = set(re.findall(r"VNUM_([A-Z_]*[A-Z])", document.read_text()))
-    assert {name.lower() for name in named} <= set(Settings.__struct_fields__)
+    known = {*Settings.__struct_fields__, *(f"switch_{name}" for name in SwitchSettings.__struct_fields__)}
+    assert {name.lower() for name in named} <= known
 
 
 def test_the_readme_says_who_uses_each_command() -> None:
@@ -113,6 +115,11 @@ def test_the_price_list_of_the_page_can_be_added() -> None:
         version=1, **{name: getattr(new, name) for name in TariffVersion.__struct_fields__ if name != "version"}
     )
     assert problems(version) == []
+
+
+def test_the_voice_page_lists_every_setting_of_the_switch() -> None:
+    listed = set(re.findall(r"`VNUM_SWITCH_([A-Z_]+)`", (ROOT / "docs/voice.md").read_text()))
+    assert {name.upper() for name in SwitchSettings.__struct_fields__} <= listed
 
 
 def test_the_operators_page_lists_every_setting() -> None:

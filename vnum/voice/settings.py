@@ -142,7 +142,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
         if (self.key is None) == (self.key_file is None):
             raise SettingsError(
                 "give the switch its key: VNUM_SWITCH_KEY_FILE (a file of mode 0600) or VNUM_SWITCH_KEY, one of them; "
-                "`vnum keys create --role switch` makes one"
+                "`vnum keys add --role switch` makes one"
             )
         return str(self.key) if self.key_file is None else _secret(self.key_file, "VNUM_SWITCH_KEY_FILE")
 
