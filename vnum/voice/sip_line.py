@@ -6,7 +6,6 @@ its `dial` returns; a leg that is gone answers commands with StaleHandleError.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -17,135 +16,28 @@ from baresip.call import Call
 from baresip.events import Event, StackEvent
 
 from vnum.voice.causes import NO_ANSWER, NO_CIRCUIT, OUT_OF_ORDER, cause_of
-from vnum.voice.line import Answered, Arrival, Clock, Failed, Gone, Left, Leg, LineTrouble
+from vnum.voice.line import Answered, Arrival, Clock, Failed, Left, Leg, LineTrouble
 from vnum.voice.numbers import caller_of, dialled
 from vnum.voice.outcome import CALLEE, CALLER, NORMAL, PLATFORM
 from vnum.voice.settings import SwitchSettings
-from vnum.voice.sound_path import Ear, SoundPath
-from vnum.voice.sounds import FRAME, FRAME_S, load_prompts
+from vnum.voice.sip_leg import SipLeg, Studio
+from vnum.voice.sound_path import SoundPath
+from vnum.voice.sounds import load_prompts
 
 log = structlog.get_logger()
 
 CATCH_ALL: Final = "vnum"
+NO_VIDEO: Final = "video_codecs=none"
+"""With any, the library sends a re-INVITE as soon as it has answered."""
+
 PLACES: Final = 1_023
 SILENT: Final = "rtp stream error"
 """What the library says of a leg that it ended since nothing came from it any more."""
 
 MOST_EARLY: Final = 1_000
-MOST_DIGITS: Final = 64
-PATIENCE_S: Final = 5.0
-"""So much longer than itself a prompt may take to be heard."""
-
 WILDCARD: Final = "0.0.0.0"  # noqa: S104 - compared with, not bound
 
-Incoming = Callable[["SipLeg", Arrival], None]
-
-
-class SipLeg:
-    """One party over SIP. `gone` and `picked` are instants of the clock's monotonic."""
-
-    def __init__(self, call: Call, line: "SipLine", *, established: bool) -> None:
-        loop = asyncio.get_running_loop()
-        self.call = call
-        self._line = line
-        self._digits: deque[str] = deque(maxlen=MOST_DIGITS)
-        self._keyed = asyncio.Event()
-        self._interruptible = False
-        self._asked = established
-        self._released = False
-        self.ear = Ear(call.audio, line.clock)
-        self.rang_at: float | None = None
-        self.gone: asyncio.Future[float] = loop.create_future()
-        self.picked: asyncio.Future[float] = loop.create_future()
-        self.last_words = ""
-
-    @property
-    def handle(self) -> int:
-        return self.call.handle
-
-    async def answer(self) -> None:
-        self._check()
-        if self._asked:
-            return
-        self._asked = True
-        try:
-            await self.call.answer()
-        except BaresipError as trouble:
-            log.warning("answer_failed", trouble=type(trouble).__name__)
-            raise Gone from None
-        await asyncio.wait({self.picked, self.gone}, return_when=asyncio.FIRST_COMPLETED)
-        self._check()
-
-    async def play(self, *prompts: str, until_digit: bool = False) -> None:
-        self._check()
-        if until_digit and any(key != "#" for key in self._digits):
-            return
-        pcm = b"".join(self._line.prompts[name] for name in prompts if name in self._line.prompts)
-        over = self.ear.say(pcm)
-        self._interruptible = until_digit
-        try:
-            await asyncio.wait({over}, timeout=len(pcm) / FRAME * FRAME_S + PATIENCE_S)
-        finally:
-            self._interruptible = False
-        self._check()
-
-    async def digit(self, within_s: float) -> str | None:
-        self._check()
-        self._keyed.clear()
-        if not self._digits:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(within_s):
-                    await self._keyed.wait()
-        self._check()
-        return self._digits.popleft() if self._digits else None
-
-    def forget_digits(self) -> None:
-        self._digits.clear()
-
-    def ring_back(self, *, on: bool) -> None:
-        if on and not self.gone.done():
-            self.ear.say(self._line.prompts["ringback"], again=True)
-        elif not on:
-            self.ear.hush()
-
-    async def hang_up(self) -> None:
-        if self._released:
-            return
-        self._released = True
-        self._line.sound.remove(self.ear)
-        if not self.gone.done():
-            with suppress(BaresipError):
-                await self.call.hangup()
-
-    def on(self, event: StackEvent) -> None:
-        """An event of the stack's about this leg."""
-        now = self._line.clock.monotonic()
-        kind = event.event
-        if kind is Event.CALL_CLOSED:
-            self._close(now, event.text or "")
-        elif kind is Event.CALL_RINGING and self.rang_at is None:
-            self.rang_at = now
-        elif kind in {Event.CALL_ANSWERED, Event.CALL_ESTABLISHED} and not self.picked.done():
-            self.picked.set_result(now)
-            self._line.sound.add(self.ear)
-        elif kind is Event.CALL_DTMF_START and event.text:
-            self._digits.append(event.text)
-            self._keyed.set()
-            if self._interruptible and event.text != "#":
-                self.ear.hush()
-
-    def _close(self, now: float, said: str) -> None:
-        if self.gone.done():
-            return
-        self.last_words = said
-        self.gone.set_result(now)
-        self._keyed.set()
-        self._line.sound.remove(self.ear)
-        self._line.forget(self)
-
-    def _check(self) -> None:
-        if self.gone.done():
-            raise Gone
+Incoming = Callable[[SipLeg, Arrival], None]
 
 
 class SipLine:
@@ -155,7 +47,7 @@ class SipLine:
         self._settings = settings
         self.clock = clock
         self.sound = SoundPath(clock)
-        self.prompts = load_prompts(settings.prompts)
+        self._studio = Studio(clock, self.sound, load_prompts(settings.prompts))
         self._runtime = Runtime()
         self._shown: dict[str, UserAgent] = {}
         self._legs: dict[int, SipLeg] = {}
@@ -197,7 +89,7 @@ class SipLine:
             call = await agent.dial(f"sip:{user}@{self._settings.trunk_address}")
         except (BaresipError, ValueError) as trouble:
             raise LineTrouble(type(trouble).__name__, NO_CIRCUIT) from None
-        return self._adopt(SipLeg(call, self, established=True))
+        return self._adopt(SipLeg(call, self._studio, ours=True))
 
     async def picked_up(self, callee: Leg, within_s: float, *, caller: Leg | None) -> Answered | Failed:
         callee, caller = _sip(callee), None if caller is None else _sip(caller)
@@ -224,11 +116,7 @@ class SipLine:
     def warn(self, caller: Leg, callee: Leg) -> None:
         for leg in (_sip(caller), _sip(callee)):
             if not leg.gone.done():
-                leg.ear.say(self.prompts["tone"])
-
-    def forget(self, leg: SipLeg) -> None:
-        """Nothing more will be said about it."""
-        self._legs.pop(leg.handle, None)
+                leg.ear.say(self._studio.prompts["tone"])
 
     async def _as_shown(self, shown: str) -> UserAgent:
         """The identity whose calls show this number; made when first needed, and never given back."""
@@ -250,7 +138,7 @@ class SipLine:
                 password=settings.trunk_password,
                 auth_user=settings.trunk_user,
                 reg_interval=0,
-                extra_params=parameters,
+                extra_params=(NO_VIDEO, *parameters),
             ),
             transfer_policy="reject",
         )
@@ -259,7 +147,7 @@ class SipLine:
 
     def _on_incoming(self, call: Call) -> None:
         """The library goes on when this raises, and would let the caller ring for ever."""
-        leg = self._adopt(SipLeg(call, self, established=False))
+        leg = self._adopt(SipLeg(call, self._studio, ours=False))
         try:
             host, digits = dialled(call.headers.get("To", ""))
             arrival = Arrival(caller=caller_of(call.headers.get("From", "")), host=host, digits=digits)
@@ -275,6 +163,7 @@ class SipLine:
         for event in self._early.pop(leg.handle, ()):
             leg.on(event)
         if leg.gone.done():  # the library's own object was too late for it, and would listen for ever
+            del self._legs[leg.handle]
             with suppress(ValueError):
                 self._runtime.unsubscribe(leg.call._on_stack_event)
         return leg
@@ -285,6 +174,8 @@ class SipLine:
         leg = self._legs.get(event.call)
         if leg is not None:
             leg.on(event)
+            if leg.gone.done():
+                del self._legs[event.call]
         elif event.event is not Event.CALL_INCOMING:
             self._early.setdefault(event.call, []).append(event)
             if len(self._early) > MOST_EARLY:

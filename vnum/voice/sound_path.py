@@ -19,6 +19,8 @@ CUSHION: Final = 2
 MOST_BUFFERED: Final = FRAME * 12
 """Bytes on their way to one party; more is delay, and is thrown away."""
 
+MOST_READ: Final = FRAME * 4
+
 _ODD = (AudioNotActive, AudioRestarted)
 
 
@@ -100,7 +102,7 @@ class Ear:
 
     def _read(self) -> bytes:
         try:
-            return self._audio.read(MOST_BUFFERED)
+            return self._audio.read(MOST_READ)
         except _ODD:
             return b""
 

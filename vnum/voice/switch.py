@@ -46,26 +46,23 @@ class Switch:
 
     async def run(self) -> None:
         """Until `stopped`; then running calls may end by themselves for a while, and are ended."""
-        tasks = [
-            asyncio.create_task(work)
-            for work in (
-                self._line.sound.run(),
-                self._records.beat(),
-                self._records.post(),
-                self._teller.run(),
-                take_orders(self._vnum, self._free, self._order),
-            )
+        orders = asyncio.create_task(take_orders(self._vnum, self._free, self._order))
+        states = asyncio.create_task(self._teller.run())
+        vital = [
+            asyncio.create_task(work) for work in (self._line.sound.run(), self._records.beat(), self._records.post())
         ]
-        for task in tasks:
+        for task in vital:
             task.add_done_callback(self._ended_early)
         try:
             await self.stopped.wait()
-            await self._drain(tasks[-1])
+            orders.cancel()
+            await self._drain()
         finally:
-            for task in tasks:
+            for task in vital:
                 task.remove_done_callback(self._ended_early)
+            for task in (orders, states, *vital):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(orders, states, *vital, return_exceptions=True)
 
     def incoming(self, leg: Leg, arrival: Arrival) -> None:
         if self._draining or self._free() <= 0:
@@ -107,10 +104,8 @@ class Switch:
         log.critical("switch_task_ended", trouble=type(trouble).__name__)
         self.died()
 
-    async def _drain(self, orders: "asyncio.Task[None]") -> None:
+    async def _drain(self) -> None:
         self._draining = True
-        orders.remove_done_callback(self._ended_early)
-        orders.cancel()
         if self._running and not self.dead:
             log.info("draining", calls=len(self._running))
             await asyncio.wait(self._running, timeout=self._settings.drain_s)
