@@ -21,7 +21,7 @@ async def switch() -> None:
     settings = read_switch()
     set_up_logs(read().log_level)
 
-    async def announce() -> None:
+    def announce() -> None:
         console.print(f"SIP      udp {settings.listen}  ->  {settings.trunk}", highlight=False, soft_wrap=True)
         console.print(f"calls    {settings.places} at once", highlight=False)
         console.print(f"API      {settings.api}", highlight=False, soft_wrap=True)
@@ -29,7 +29,7 @@ async def switch() -> None:
         console.print("ready; Ctrl-C stops it", highlight=False)
 
     try:
-        if not await run_switch(settings, announce()):
+        if not await run_switch(settings, announce):
             raise click.ClickException("the SIP stack ended by itself; see the log above, and start the switch again")
     except SpoolTrouble as trouble:
         raise click.ClickException(str(trouble)) from trouble

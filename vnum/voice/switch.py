@@ -3,7 +3,8 @@
 import asyncio
 import secrets
 import signal
-from collections.abc import AsyncIterator, Coroutine
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -130,16 +131,14 @@ async def open_switch(settings: SwitchSettings) -> AsyncIterator[Switch]:
     try:
         records = Records(spool, vnum, clock)
         await records.recover()
+        _check_free(settings)
         _measure(settings)
         line = SipLine(settings, clock)
         switch = Switch(settings, line, records, vnum)
         try:
             await line.open(switch.incoming, switch.died)
         except BaresipError as trouble:
-            raise SettingsError(
-                f"VNUM_SWITCH_LISTEN: SIP can not listen on {settings.listen} ({trouble}); "
-                "name an address of this machine and a free port"
-            ) from None
+            raise SettingsError(f"VNUM_SWITCH_LISTEN: SIP does not start on {settings.listen}: {trouble}") from None
         try:
             yield switch
         finally:
@@ -149,13 +148,12 @@ async def open_switch(settings: SwitchSettings) -> AsyncIterator[Switch]:
         spool.close()
 
 
-async def run_switch(settings: SwitchSettings, announce: Coroutine[Any, Any, None] | None = None) -> bool:
-    """Until SIGTERM or SIGINT; whether it ended as it should."""
+async def run_switch(settings: SwitchSettings, announce: Callable[[], None]) -> bool:
+    """Until SIGTERM or SIGINT; whether it ended as it should. `announce` = it listens."""
     async with open_switch(settings) as switch:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, switch.stopped.set)
-        if announce is not None:
-            await announce
+        announce()
         await switch.run()
         return not switch.dead
 
@@ -177,6 +175,19 @@ def _measure(settings: SwitchSettings) -> None:
     except OSError as trouble:
         raise SettingsError(
             f"VNUM_SWITCH_METRICS: cannot listen on {address}: {trouble.strerror}; name a free port"
+        ) from trouble
+
+
+def _check_free(settings: SwitchSettings) -> None:
+    """The SIP stack starts on an address that is none of this machine's, and hears nothing. Raises SettingsError."""
+    address = settings.listening
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
+            tried.bind((address.host, address.port))
+    except OSError as trouble:
+        raise SettingsError(
+            f"VNUM_SWITCH_LISTEN: SIP can not listen on {address}: {trouble.strerror}; "
+            "name an address of this machine and a free port"
         ) from trouble
 
 
