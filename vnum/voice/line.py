@@ -82,7 +82,10 @@ class Left(msgspec.Struct, frozen=True):
 
 class Line(Protocol):
     async def ring(self, callee: str, shown: str) -> Leg:
-        """Begins a leg to `callee` (E.164), who sees `shown`. Raises LineTrouble."""
+        """Begins a leg to `callee` (E.164), who sees `shown`. Raises LineTrouble.
+
+        A fixed line's own extension (`+862112345678;ext=801`) is keyed in when it answers.
+        """
 
     async def picked_up(self, callee: Leg, within_s: float, *, caller: Leg | None) -> Answered | Failed:
         """The outcome of ringing; the leg still has to be hung up unless it was answered."""

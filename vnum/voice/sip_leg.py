@@ -21,6 +21,9 @@ MOST_DIGITS: Final = 64
 PATIENCE_S: Final = 5.0
 """So much longer than itself a prompt may take to be heard."""
 
+BEFORE_KEYS_S: Final = 1.0
+"""Exchanges do not listen at once."""
+
 RINGS: Final = frozenset({Event.CALL_RINGING, Event.CALL_PROGRESS})
 PICKS_UP: Final = frozenset({Event.CALL_ANSWERED, Event.CALL_ESTABLISHED})
 
@@ -37,7 +40,7 @@ class SipLeg:
     """One party over SIP. `gone` and `picked` are instants of the clock's monotonic. `ours` = we rang him, so there is
     nothing to answer."""
 
-    def __init__(self, call: Call, studio: Studio, *, ours: bool) -> None:
+    def __init__(self, call: Call, studio: Studio, *, ours: bool, extension: str = "") -> None:
         loop = asyncio.get_running_loop()
         self.call = call
         self._studio = studio
@@ -46,6 +49,8 @@ class SipLeg:
         self._interruptible = False
         self._asked = ours
         self._released = False
+        self._extension = extension
+        self._keying: asyncio.Task[None] | None = None
         self.ear = Ear(call.audio, studio.clock)
         self.rang_at: float | None = None
         self.gone: asyncio.Future[float] = loop.create_future()
@@ -106,9 +111,21 @@ class SipLeg:
             return
         self._released = True
         self._studio.sound.remove(self.ear)
+        if self._keying is not None:
+            self._keying.cancel()
         if not self.gone.done():
             with suppress(BaresipError):
                 await self.call.hangup()
+
+    def key_in(self) -> None:
+        """His own extension, for the exchange that answered in his place; once."""
+        if self._extension and self._keying is None:
+            self._keying = asyncio.create_task(self._key())
+
+    async def _key(self) -> None:
+        await asyncio.sleep(BEFORE_KEYS_S)
+        with suppress(BaresipError):  # he hung up
+            await self.call.send_dtmf(self._extension)
 
     def on(self, event: StackEvent) -> None:
         """An event of the stack's about this leg."""

@@ -83,13 +83,13 @@ class SipLine:
 
     async def ring(self, callee: str, shown: str) -> SipLeg:
         """Raises LineTrouble."""
-        user = callee.partition(";")[0]
+        user, _, extension = callee.partition(";ext=")
         try:
             agent = await self._as_shown(shown)
             call = await agent.dial(f"sip:{user}@{self._settings.trunk_address}")
         except (BaresipError, ValueError) as trouble:
             raise LineTrouble(type(trouble).__name__, NO_CIRCUIT) from None
-        return self._adopt(SipLeg(call, self._studio, ours=True))
+        return self._adopt(SipLeg(call, self._studio, ours=True, extension=extension))
 
     async def picked_up(self, callee: Leg, within_s: float, *, caller: Leg | None) -> Answered | Failed:
         callee, caller = _sip(callee), None if caller is None else _sip(caller)
@@ -108,6 +108,7 @@ class SipLine:
         if caller.ear.hears is None and not caller.gone.done() and not callee.gone.done():
             caller.ear.listen_to(callee.ear)
             callee.ear.listen_to(caller.ear)
+            callee.key_in()
         within_s = max(0.0, until - self.clock.monotonic())
         await asyncio.wait({caller.gone, callee.gone}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         left = [_left(leg, who) for leg, who in ((caller, CALLER), (callee, CALLEE)) if leg.gone.done()]

@@ -27,6 +27,8 @@ from vnum.voice.spool import open_spool
 log = structlog.get_logger()
 
 LAST_POST_S: Final = 10.0
+MOST_REMEMBERED: Final = 10_000
+"""Ids of orders."""
 
 
 class Switch:
@@ -41,6 +43,7 @@ class Switch:
         self._clock = line.clock
         self._running: set[asyncio.Task[None]] = set()
         self._declining: set[asyncio.Task[None]] = set()
+        self._ordered: dict[str, None] = {}
         self._draining = False
         self.stopped = asyncio.Event()
         self.dead = False
@@ -78,6 +81,12 @@ class Switch:
         self.stopped.set()
 
     def _order(self, dial: Dial) -> None:
+        """An order whose states did not come through is given out again: it is rung once."""
+        if dial.call_id in self._ordered:
+            return
+        self._ordered[dial.call_id] = None
+        if len(self._ordered) > MOST_REMEMBERED:
+            del self._ordered[next(iter(self._ordered))]
         self._begin(self._call(dial.call_id).ordered(dial), self._running)
 
     def _call(self, call_id: str) -> Call:
