@@ -241,6 +241,13 @@ class Outgoing(Call):
         self.seen.append(message)
         self.line.request(message, self.to)
 
+    def leave(self) -> None:
+        """Hangs up at whatever stage it is."""
+        if self.acknowledged:
+            self.hang_up()
+        else:
+            self.cancel()
+
     def heard_of_invite(self, answer: Message, status: int) -> None:
         if status < 200:
             if status >= 180:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from vnum.service.orders import BindRequest
 from vnum.store.migrate import drop, migrate
 
 HOST = "18400913965"
+ROLES = (Role.PLATFORM, Role.MERCHANT, Role.FINANCE, Role.SWITCH)
 SHOP, SHORT = "shop", "short"
 """Merchants; SHORT's calls are cut after LIMIT_S."""
 
@@ -98,6 +100,11 @@ class Talk:
     def parted(self) -> float:
         return min(self.out.parted, self.came.parted)
 
+    async def end_after(self, talk_s: float) -> None:
+        """The caller hangs up when they have talked for so long."""
+        await asyncio.sleep(self.came.answered + talk_s - time.time())
+        await self.end()
+
     async def end(self) -> None:
         """The caller hangs up."""
         self.out.hang_up()
@@ -120,6 +127,8 @@ class Office:
     keys: dict[Role, str]
     stack: AsyncExitStack
     phones: dict[str, Phone] = field(default_factory=dict)
+    bound: set[str] = field(default_factory=set)
+    spare: dict[int, Order] = field(default_factory=dict)
     calls: int = 0
     differences: list[float] = field(default_factory=list)
     """Charged talk less the phones' measure, in seconds, of each call that was checked."""
@@ -131,16 +140,18 @@ class Office:
         return found
 
     def expect(self, order: Order, manners: Manners) -> None:
+        self.bound.add(order.binding.extension)
         self.trunk.expect(order.callee, order.tones[1], manners)
 
-    async def dial(self, order: Order, extension: str | None = None, host: str = HOST) -> Outgoing:
+    async def dial(self, order: Order, extension: str | None = None, **options: Any) -> Outgoing:
         """The caller's phone rings the host. Where the switch asks for nothing, the extension goes with it."""
         self.calls += 1
         if order.caller not in self.phones:
             phone = await self.stack.enter_async_context(Phone(order.caller, order.tones[0]))
             self.phones[order.caller] = phone
         digits = None if self.switch.prompts else (extension or order.binding.extension)
-        return await self.phones[order.caller].dial(uri(self.switch, host, digits), self.switch.address)
+        to = uri(self.switch, HOST, digits)
+        return await self.phones[order.caller].dial(to, self.switch.address, **options)
 
     async def key(self, out: Outgoing, *tries: str, way: Keys = Keys.RFC4733) -> None:
         """Keys each try in when the switch asks for it, and is heard to do so. Nothing, where it asks for nothing."""
@@ -157,12 +168,17 @@ class Office:
         await self.key(out, order.binding.extension, way=way)
         talk = Talk(order, out, await self.trunk.call_to(order.callee, nth))
         await talk.came.until("acknowledged")
-        await talk.both_ways()
+        await talk.both_ways(since=talk.came.answered)
         return talk
 
-    async def refused(self, out: Outgoing) -> None:
-        """Until the call is over; nobody was rung."""
-        await out.until("ended")
+    def unbound(self, nth: int = 0) -> str:
+        """An extension that no order has."""
+        return [text for n in range(100) if (text := f"{n:04}") not in self.bound][nth]
+
+    def pairs(self, order: Order) -> list[tuple[Outgoing, Incoming]]:
+        """The order's calls, both sides of each."""
+        ours = [call for call in self.phones[order.caller].calls.values() if isinstance(call, Outgoing)]
+        return list(zip(ours, self.trunk.rung.get(order.callee, []), strict=True))
 
     async def get(self, path: str, **query: str) -> Any:
         return await self._ask("GET", path, Role.MERCHANT, params=query)
@@ -194,9 +210,15 @@ class Office:
         calls: list[Any] = listed["calls"]
         return calls
 
+    async def bill(self, merchant: str, day: str) -> list[tuple[str, int]]:
+        """Cost and minutes of the calls of a day, by Asia/Shanghai."""
+        page = await self._ask(
+            "GET", "/v1/bills/daily", Role.FINANCE, params={"merchant_id": merchant, "biz_date": day}
+        )
+        return [(row["cost"], row["bill_duration"]) for row in page["rows"] if row["bill_item"] == 1]
+
     async def refusals(self, order: Order) -> list[str]:
         """Codes of the refused calls to the order's number, as its merchant sees them."""
-        span = {"from": "2026-01-01T00:00:00Z"}
         span = {
             "from": (order.binding.bound_at - timedelta(days=1)).isoformat(),
             "to": (order.binding.bound_at + timedelta(days=40)).isoformat(),
@@ -282,7 +304,7 @@ async def opened_office(
             await engine.merchants.add(NewMerchant(merchant_id=merchant, name=merchant))
         bound = {n: Order(n=n, merchant_id=SHOP, binding=await bind(engine, n, SHOP, 30)) for n in lapsed}
         past.instant = now
-        keys = {role: (await engine.keys.make(role)).text for role in (Role.PLATFORM, Role.MERCHANT, Role.SWITCH)}
+        keys = {role: (await engine.keys.make(role)).text for role in ROLES}
         port = free_port()
         settings = {
             "VNUM_POSTGRES_DSN": endpoints.postgres_dsn,

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -130,3 +130,7 @@ async def posted(switch: Switch) -> None:
     """Until vnum has taken all its records."""
     while switch.unposted():  # noqa: ASYNC110 (it happens on disk)
         await asyncio.sleep(0.02)
+
+
+SWITCHES: dict[str, Callable[[], Switch]] = {"embedded": Embedded}
+"""All there are, by name."""
