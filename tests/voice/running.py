@@ -34,6 +34,7 @@ class Program:
     ready: str
     said: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
     _process: asyncio.subprocess.Process | None = None
     _reader: "asyncio.Task[None] | None" = None
 
@@ -49,14 +50,14 @@ class Program:
         )
         ready = asyncio.Event()
         self._reader = asyncio.create_task(self._read(process, ready))
-        async with asyncio.timeout(PATIENCE_S):
-            await ready.wait()
-        assert not self._reader.done(), "\n".join(self.said[-40:])
+        await asyncio.wait({asyncio.create_task(ready.wait())}, timeout=PATIENCE_S)
+        assert ready.is_set() and not self._reader.done(), "\n".join([*self.arguments, *self.said[-40:]])  # noqa: PT018
 
     async def _read(self, process: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
         assert process.stdout is not None
         async for line in process.stdout:
             self.said.append(line.decode(errors="replace").rstrip())
+            self._news.set()
             if self.ready in self.said[-1]:
                 ready.set()
         ready.set()
@@ -74,8 +75,9 @@ class Program:
     async def heard(self, words: str) -> None:
         """Until it has printed that."""
         async with asyncio.timeout(PATIENCE_S):
-            while not any(words in line for line in self.said):  # noqa: ASYNC110 (it happens in another process)
-                await asyncio.sleep(0.01)
+            while not any(words in line for line in self.said):
+                self._news.clear()
+                await self._news.wait()
 
     def used_s(self) -> float:
         """Seconds of CPU, of all its starts."""
@@ -110,8 +112,14 @@ class Program:
                 await self._reader
 
 
+async def ahead(program: Program, seconds: float) -> None:
+    """Sets the clock of a program that was started by `ahead.py`."""
+    program.tell(f"{seconds:.6f}")
+    await program.heard(f"ahead by {seconds:.6f}")
+
+
 def server(settings: Mapping[str, str], *, ahead_s: float | None = None) -> Program:
-    """`vnum serve`; with `ahead_s` its clock is so far ahead, and `tell` sets it anew while it runs."""
+    """`vnum serve`; with `ahead_s` its clock is so far ahead, and `ahead` sets it anew while it runs."""
     if ahead_s is None:
         return Program([*VNUM, "serve"], settings, "Ctrl-C stops it")
     return Program([sys.executable, str(AHEAD), str(ahead_s), "serve"], settings, "Ctrl-C stops it")

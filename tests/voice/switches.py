@@ -1,4 +1,8 @@
-"""The switches that the call suite drives: how each is started, dialled, killed, and what it can not do by nature."""
+"""The switches that the call suite drives: how each is started, dialled, killed, and what it can not do by nature.
+
+A further one is a class with these methods, named in `SWITCHES`. It is told the times below, so that a test need not
+wait for those of a product.
+"""
 
 import asyncio
 import secrets
@@ -7,19 +11,26 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from tests.voice.running import AHEAD, VNUM, Program, free_port
+import pytest
+
+from tests.voice.running import AHEAD, VNUM, Program, ahead, free_port
 from tests.voice.sip import LOOPBACK, Address
 
 ROUTE_TIMEOUT_S = 1.0
+"""After so long without an answer of vnum's a call is turned away."""
+
 RING_S = 4
+"""So long it rings where nobody answers."""
+
 WARNING_S = 1.5
+"""So long before the cut both hear a tone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a switch is connected to. `ahead_s` = its clock is so far ahead (only where `shifts`)."""
+    """What a switch is connected to. `folder` is its own. `ahead_s` = its clock is so far ahead (where `shifts`)."""
 
     api_url: str
     key_file: Path
@@ -47,13 +58,17 @@ class Switch(Protocol):
     @property
     def address(self) -> Address: ...
 
+    async def shift(self, ahead_s: float) -> None:
+        """Its clock is so far ahead of this machine's from now on; only where `shifts`, and started with `ahead_s`."""
+
     async def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL, it and all that belongs to it."""
 
     async def restart(self) -> None:
         """After a kill, with the same spool."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Also one that was never started."""
 
     def unposted(self) -> int:
         """Records that vnum has not taken yet."""
@@ -78,8 +93,8 @@ class Embedded:
     prompts: bool = True
     shifts: bool = True
     address: Address = (LOOPBACK, 0)
-    program: Program = field(init=False)
-    spool: Path = field(init=False)
+    program: Program = field(default_factory=lambda: Program([], {}, ""))
+    spool: Path = Path()
 
     async def start(self, setup: Setup) -> None:
         self.address = LOOPBACK, free_port(socket.SOCK_DGRAM)
@@ -106,6 +121,9 @@ class Embedded:
             "DRAIN_S": "0",
         }
         return {f"VNUM_SWITCH_{name}": value for name, value in own.items()} | {"VNUM_DATA_DIR": str(setup.folder)}
+
+    async def shift(self, ahead_s: float) -> None:
+        await ahead(self.program, ahead_s)
 
     async def kill(self) -> None:
         await self.program.kill()
@@ -134,3 +152,8 @@ async def posted(switch: Switch) -> None:
 
 SWITCHES: dict[str, Callable[[], Switch]] = {"embedded": Embedded}
 """All there are, by name."""
+
+
+def marked() -> list[Any]:
+    """Their names, to parametrise by: those that are obtained for it run under the mark `voice` only."""
+    return [pytest.param(name, marks=() if name == "embedded" else pytest.mark.voice) for name in SWITCHES]

@@ -14,7 +14,7 @@ from tests.voice.cases import CASES, STATES, Case
 from tests.voice.office import Office, Order, Talk, opened_office
 from tests.voice.results import Results
 from tests.voice.sound import tone
-from tests.voice.switches import SWITCHES, NotToBeHad, posted
+from tests.voice.switches import SWITCHES, NotToBeHad, marked, posted
 from vnum.servers import Endpoints
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,7 +33,7 @@ class Floor:
 @pytest_asyncio.fixture(
     scope="module",
     loop_scope="module",
-    params=[pytest.param(name, marks=() if name == "embedded" else pytest.mark.voice) for name in SWITCHES],
+    params=marked(),
 )
 async def floor(
     request: pytest.FixtureRequest, endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory
@@ -125,5 +125,5 @@ async def test_nothing_is_left_and_nobody_is_named(floor: Floor) -> None:
     for number in {*office.phones, *office.trunk.callees}:
         assert number not in said
     recorded = sum(case.cause is not None for case in CASES if case.name in floor.playing) + AT_ONCE
-    assert await office.owner.fetchval("SELECT count(*) FROM calls") == recorded
-    assert await office.owner.fetchval("SELECT count(*) FROM call_reviews") == 0
+    assert await office.count("calls") == recorded
+    assert await office.count("call_reviews") == 0

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.voice.office import Office, Talk, opened_office
-from tests.voice.switches import ROUTE_TIMEOUT_S, SWITCHES, NotToBeHad, posted
+from tests.voice.switches import ROUTE_TIMEOUT_S, SWITCHES, NotToBeHad, marked, posted
 from vnum.servers import Endpoints, open_servers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,7 +53,7 @@ class Servers:
 @pytest_asyncio.fixture(
     scope="module",
     loop_scope="module",
-    params=[pytest.param(name, marks=() if name == "embedded" else pytest.mark.voice) for name in SWITCHES],
+    params=marked(),
 )
 async def hall(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -99,7 +99,6 @@ async def charged_once(office: Office, talks: list[Talk]) -> None:
         (call,) = await office.filed(talk.order)
         office.check_talk(talk, call)
         office.check_numbers(talk.out, talk.came, talk.order)
-        assert (call["minutes"], call["cost"]) == (-(-call["seconds"] // 60), f"0.0{2 * -(-call['seconds'] // 60)}")
 
 
 async def test_vnum_is_killed_under_twenty_calls(hall: tuple[Office, Servers]) -> None:
@@ -162,6 +161,7 @@ async def test_the_switch_is_killed_under_twenty_calls(hall: tuple[Office, Serve
         talks = await twenty(office, 300)
         ended = await twenty(office, 400)
         await asyncio.gather(*(talk.end() for talk in ended[:10]))
+        await asyncio.gather(*(office.filed(talk.order) for talk in ended[:10]))
         await office.switch.kill()
         killed = max(talk.out.sound.spoke_until for talk in talks)
         await office.switch.restart()
@@ -171,9 +171,8 @@ async def test_the_switch_is_killed_under_twenty_calls(hall: tuple[Office, Serve
             (call,) = await office.filed(talk.order)
             assert (call["release_cause"], call["release_dir"]) == (OUT_OF_ORDER, 0)
             assert 0 <= call["seconds"] <= killed - talk.came.answered + 0.1
-        counted = "SELECT count(*) FROM calls WHERE order_id = ANY($1)"
         orders = [talk.order.binding.order_id for talk in [*talks, *ended]]
-        assert await office.owner.fetchval(counted, orders) == 2 * CALLS
+        assert await office.count("calls WHERE order_id = ANY($1)", orders) == 2 * CALLS
         office.spare[93] = await office.order(93)
         await connects_again(office, 93)
 
