@@ -48,19 +48,28 @@ class Program:
             stderr=asyncio.subprocess.STDOUT,
             cwd="/",
         )
-        ready = asyncio.Event()
-        self._reader = asyncio.create_task(self._read(process, ready))
-        await asyncio.wait({asyncio.create_task(ready.wait())}, timeout=PATIENCE_S)
-        assert ready.is_set() and not self._reader.done(), "\n".join([*self.arguments, *self.said[-40:]])  # noqa: PT018
+        begun = len(self.said)
+        self._reader = asyncio.create_task(self._read(process))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._until(self.ready, begun), PATIENCE_S)
+        told = self.said[begun:]
+        assert any(self.ready in line for line in told), "\n".join([*map(str, self.arguments), *told[-40:]])
 
-    async def _read(self, process: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         async for line in process.stdout:
             self.said.append(line.decode(errors="replace").rstrip())
             self._news.set()
-            if self.ready in self.said[-1]:
-                ready.set()
-        ready.set()
+        self._news.set()
+
+    async def _until(self, words: str, begun: int = 0) -> None:
+        """Until it has printed that, or ended."""
+        while not any(words in line for line in self.said[begun:]):
+            assert self._reader is not None
+            if self._reader.done():
+                return
+            self._news.clear()
+            await self._news.wait()
 
     @property
     def process(self) -> psutil.Process:
@@ -74,10 +83,7 @@ class Program:
 
     async def heard(self, words: str) -> None:
         """Until it has printed that."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not any(words in line for line in self.said):
-                self._news.clear()
-                await self._news.wait()
+        await asyncio.wait_for(self._until(words), PATIENCE_S)
 
     def used_s(self) -> float:
         """Seconds of CPU, of all its starts."""

@@ -1,22 +1,15 @@
 """The switches that the call suite drives: how each is started, dialled, killed, and what it can not do by nature.
 
-A further one is a class with these methods, named in `SWITCHES`. It is told the times below, so that a test need not
+A further one is a class with these methods, named in `known.py`. It is told the times below, so that a test need not
 wait for those of a product.
 """
 
 import asyncio
-import secrets
-import socket
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import pytest
-
-from tests.voice.running import AHEAD, VNUM, Program, ahead, free_port
-from tests.voice.sip import LOOPBACK, Address
+from tests.voice.sip import Address
 
 ROUTE_TIMEOUT_S = 1.0
 """After so long without an answer of vnum's a call is turned away."""
@@ -85,75 +78,7 @@ def uri(switch: Switch, host: str, extension: str | None) -> str:
     return f"sip:{user}@{switch.address[0]}:{switch.address[1]}"
 
 
-@dataclass
-class Embedded:
-    """`vnum switch`."""
-
-    name: str = "embedded"
-    prompts: bool = True
-    shifts: bool = True
-    address: Address = (LOOPBACK, 0)
-    program: Program = field(default_factory=lambda: Program([], {}, ""))
-    spool: Path = Path()
-
-    async def start(self, setup: Setup) -> None:
-        self.address = LOOPBACK, free_port(socket.SOCK_DGRAM)
-        self.spool = setup.folder / "spool"
-        words = [*VNUM, "switch"]
-        if setup.ahead_s is not None:
-            words = [sys.executable, str(AHEAD), str(setup.ahead_s), "switch"]
-        self.program = Program(words, self._settings(setup), "Ctrl-C stops it")
-        await self.program.start()
-
-    def _settings(self, setup: Setup) -> Mapping[str, str]:
-        first = 10_000 + 200 * secrets.randbelow(100)
-        own = {
-            "LISTEN": f"{LOOPBACK}:{self.address[1]}",
-            "TRUNK": f"sip:{setup.trunk[0]}:{setup.trunk[1]}",
-            "RTP_PORTS": f"{first}-{first + 198}",
-            "API": setup.api_url,
-            "KEY_FILE": str(setup.key_file),
-            "SPOOL": str(self.spool),
-            "METRICS": f"{LOOPBACK}:{free_port()}",
-            "ROUTE_TIMEOUT_S": str(ROUTE_TIMEOUT_S),
-            "RING_S": str(RING_S),
-            "WARNING_S": str(WARNING_S),
-            "DRAIN_S": "0",
-        }
-        return {f"VNUM_SWITCH_{name}": value for name, value in own.items()} | {"VNUM_DATA_DIR": str(setup.folder)}
-
-    async def shift(self, ahead_s: float) -> None:
-        await ahead(self.program, ahead_s)
-
-    async def kill(self) -> None:
-        await self.program.kill()
-
-    async def restart(self) -> None:
-        await self.program.start()
-
-    async def stop(self) -> None:
-        await self.program.stop()
-
-    def unposted(self) -> int:
-        return len(list(self.spool.glob("*.call")))
-
-    def cpu_s(self) -> float:
-        return self.program.used_s()
-
-    def logs(self) -> str:
-        return "\n".join(self.program.said)
-
-
 async def posted(switch: Switch) -> None:
     """Until vnum has taken all its records."""
     while switch.unposted():  # noqa: ASYNC110 (it happens on disk)
         await asyncio.sleep(0.02)
-
-
-SWITCHES: dict[str, Callable[[], Switch]] = {"embedded": Embedded}
-"""All there are, by name."""
-
-
-def marked() -> list[Any]:
-    """Their names, to parametrise by: those that are obtained for it run under the mark `voice` only."""
-    return [pytest.param(name, marks=() if name == "embedded" else pytest.mark.voice) for name in SWITCHES]

@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 
 from tests.voice.cases import CASES, STATES, Case
+from tests.voice.known import SWITCHES, marked
 from tests.voice.office import Office, Order, Talk, opened_office
 from tests.voice.results import Results
 from tests.voice.sound import tone
-from tests.voice.switches import SWITCHES, NotToBeHad, marked, posted
+from tests.voice.switches import NotToBeHad, posted
 from vnum.servers import Endpoints
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

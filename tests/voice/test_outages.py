@@ -14,8 +14,9 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from tests.voice.known import SWITCHES, marked
 from tests.voice.office import Office, Talk, opened_office
-from tests.voice.switches import ROUTE_TIMEOUT_S, SWITCHES, NotToBeHad, marked, posted
+from tests.voice.switches import ROUTE_TIMEOUT_S, NotToBeHad, posted
 from vnum.servers import Endpoints, open_servers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

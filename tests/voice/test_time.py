@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
+from tests.voice.known import SWITCHES, marked
 from tests.voice.office import SHOP, Office, Talk, opened_office
 from tests.voice.running import ahead
-from tests.voice.switches import SWITCHES, NotToBeHad, marked
+from tests.voice.switches import NotToBeHad
 from vnum.servers import Endpoints
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
