@@ -123,10 +123,10 @@ class Sound(asyncio.DatagramProtocol):
         port: int = self.transport.get_extra_info("sockname")[1]
         return port
 
-    def talk_to(self, media: Media) -> None:
+    def talk_to(self, media: Media, ours: tuple[int, ...]) -> None:
         """Where the other side listens; speaks from now on, with the first codec that both have."""
         self._to, self._events = media.address, media.events
-        self._codec = next(one for one in media.payloads if one in LINEAR)
+        self._codec = next(one for one in media.payloads if one in ours)
         if self._timer is None:
             self.spoke_from = time.time()
             self._tick(asyncio.get_running_loop().time())
