@@ -51,9 +51,9 @@ class Case:
 
 
 async def begin(case: Case, office: Office, order: Order) -> Outgoing:
-    """Dialled, and all keyed in."""
+    """Dialled, and all keyed in; or dialled with the first of it."""
     digits = case.digits(office, order)
-    out = await office.dial(order, digits[-1], codecs=case.codecs)
+    out = await office.dial(order, digits[0], codecs=case.codecs)
     await office.key(out, *digits, way=case.way)
     return out
 
@@ -94,6 +94,8 @@ async def unanswered(case: Case, office: Office, order: Order) -> None:
     came = await office.trunk.call_to(order.callee)
     await out.until("ended")
     await came.until("ended")
+    if not office.switch.prompts and case.status != 200:
+        assert out.final == case.status
     await check_unanswered(case, office, order, out, came)
 
 
