@@ -104,10 +104,13 @@ class Call:
     @property
     def offer(self) -> str:
         """What we can; of what the other side can, in its order, where it has said so."""
-        ours = tuple(CODECS[name] for name in self.codecs)
         if self.media is None:
-            return sdp(self.sound.port, ours, EVENTS)
-        return sdp(self.sound.port, tuple(one for one in self.media.payloads if one in ours), self.media.events)
+            return sdp(self.sound.port, self.ours, EVENTS)
+        return sdp(self.sound.port, tuple(one for one in self.media.payloads if one in self.ours), self.media.events)
+
+    @property
+    def ours(self) -> tuple[int, ...]:
+        return tuple(CODECS[name] for name in self.codecs)
 
     def send(self, method: str, body: str = "", kind: str = "application/sdp") -> Message:
         """A request within the dialog; ACK has the number of its INVITE."""
@@ -151,7 +154,7 @@ class Call:
 
     def hear(self, sdp_text: str) -> None:
         self.media = Media.parse(sdp_text)
-        self.sound.talk_to(self.media)
+        self.sound.talk_to(self.media, self.ours)
 
     def hang_up(self) -> None:
         """Says good-bye; the call has ended when it is answered."""
@@ -240,6 +243,13 @@ class Outgoing(Call):
         message = Message(f"CANCEL {self.invite.uri} SIP/2.0", headers)
         self.seen.append(message)
         self.line.request(message, self.to)
+
+    def leave(self) -> None:
+        """Hangs up at whatever stage it is."""
+        if self.acknowledged:
+            self.hang_up()
+        else:
+            self.cancel()
 
     def heard_of_invite(self, answer: Message, status: int) -> None:
         if status < 200:

@@ -49,7 +49,8 @@ class Message:
             raise ValueError(f"not SIP: {first[:20]}")
         pairs = [line.partition(":") for line in lines]
         named = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
-        return cls(first, [(COMPACT.get(name, name), value) for name, value in named], body)
+        headers = [(COMPACT.get(name, name), value) for name, value in named]
+        return cls(first, [pair for pair in headers if pair[0] != "content-length"], body)
 
     def encode(self) -> bytes:
         lines = [self.first, *(f"{name.title()}: {value}" for name, value in self.headers)]

@@ -30,8 +30,8 @@ PCMU, PCMA = 0, 8
 
 
 def tone(n: int) -> int:
-    """The nth of 48 tones, in Hz."""
-    return 300 + 50 * (n % 48)
+    """The nth of 48 tones, in Hz; none is 450, which is the tone that tells a caller that it rings."""
+    return 500 + 50 * (n % 48)
 
 
 def _ulaw(code: int) -> int:
@@ -123,10 +123,10 @@ class Sound(asyncio.DatagramProtocol):
         port: int = self.transport.get_extra_info("sockname")[1]
         return port
 
-    def talk_to(self, media: Media) -> None:
+    def talk_to(self, media: Media, ours: tuple[int, ...]) -> None:
         """Where the other side listens; speaks from now on, with the first codec that both have."""
         self._to, self._events = media.address, media.events
-        self._codec = next(one for one in media.payloads if one in LINEAR)
+        self._codec = next(one for one in media.payloads if one in ours)
         if self._timer is None:
             self.spoke_from = time.time()
             self._tick(asyncio.get_running_loop().time())
@@ -135,6 +135,7 @@ class Sound(asyncio.DatagramProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._all_keyed.set()
+        self._came.set()
         self.transport.close()
 
     def _tick(self, due: float) -> None:
@@ -190,6 +191,10 @@ class Sound(asyncio.DatagramProtocol):
     def hears(self, hz: int, since: float = 0.0) -> list[Frame]:
         return [frame for frame in self.heard if frame.at >= since and frame.holds(hz)]
 
+    def other_than(self, hz: int, since: float) -> list[Frame]:
+        """What is audible and is not that tone."""
+        return [frame for frame in self.heard if frame.at >= since and frame.audible() and not frame.holds(hz)]
+
     async def until_tone(self, hz: int, seconds: float = 0.2, since: float = 0.0) -> None:
         """Until that much of a tone was heard."""
         await self._until(lambda frame: frame.holds(hz), seconds, since)
@@ -207,4 +212,5 @@ class Sound(asyncio.DatagramProtocol):
                 if frame.at >= since and fits(frame):
                     found += frame.seconds
             if found < seconds - FRAME_S / 2:
+                assert not self.transport.is_closing(), f"the call ended after {found:.2f} s of what was waited for"
                 await self._came.wait()
