@@ -113,11 +113,11 @@ def _own_mirror() -> str:
     told = dict(line.split("=", 1) for line in _os_release().splitlines() if "=" in line)
     codename = told.get("VERSION_CODENAME", "").strip('"')
     listed = _run([_tool("apt-get"), "update", "--print-uris"]).stdout
-    if told.get("ID") == "debian":
-        for found in RELEASE.finditer(listed):
-            if found["suite"] in (codename, "stable", "testing", "sid"):
-                return found["mirror"]
-    _give_up("this machine's apt sources name no mirror of Debian; name one with --mirror")
+    suites = (codename, "stable", "testing", "sid")
+    own = [found["mirror"] for found in RELEASE.finditer(listed) if found["suite"] in suites]
+    if told.get("ID") != "debian" or not own:
+        _give_up("this machine's apt sources name no mirror of Debian; name one with --mirror")
+    return own[0]
 
 
 def _os_release() -> str:

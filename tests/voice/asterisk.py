@@ -1,134 +1,147 @@
-"""Asterisk for the call suite: the files of deploy/asterisk with ports and folders of the test's, and its process."""
+"""Asterisk for the call suite: the files of deploy/asterisk with ports and folders of the test's, and its processes."""
 
-import asyncio
 import os
+import secrets
 import shutil
-import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
+from tests.voice.running import Program, free_port
+from tests.voice.sip import LOOPBACK, Address
+from tests.voice.switches import RING_S, ROUTE_TIMEOUT_S, WARNING_S, NotToBeHad, Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYED = ROOT / "deploy" / "asterisk"
 PROMPTS = ROOT / "vnum" / "voice" / "prompts"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vnum" / "asterisk"
-NOT_TO_BE_HAD = 3
-READY_S = 60.0
-
-Address = tuple[str, int]
+UNOBTAINED = 3
+BROUGHT_BY_THE_PACKAGE = ("acl", "features", "pjproject", "udptl")
 
 
 def obtained(folder: Path = CACHE) -> Path:
-    """Asterisk 22's starter; skips the test where it can not be had."""
+    """Asterisk 22's starter. Raises NotToBeHad."""
     script = ROOT / "scripts" / "obtain_asterisk.py"
     done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True)
-    if done.returncode == NOT_TO_BE_HAD:
-        pytest.skip(done.stdout.strip().splitlines()[-1])
+    if done.returncode == UNOBTAINED:
+        raise NotToBeHad(done.stdout.strip().splitlines()[-1])
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "asterisk"
 
 
+@dataclass
 class Asterisk:
-    """One Asterisk in `folder`. What it was started with holds for restarts too."""
+    """Asterisk, and beside it the program that posts its records."""
 
-    name = "asterisk"
+    name: str = "asterisk"
+    prompts: bool = True
+    shifts: bool = False
+    address: Address = (LOOPBACK, 0)
+    folder: Path = field(init=False)
+    program: Program = field(init=False)
+    poster: Program = field(init=False)
 
-    def __init__(self, folder: Path, starter: Path) -> None:
-        self.folder = folder
-        self.starter = starter
-        self.address: Address = ("127.0.0.1", 0)
-        self.process: asyncio.subprocess.Process | None = None
+    async def start(self, setup: Setup) -> None:
+        starter = obtained()
+        self.address = LOOPBACK, free_port(socket.SOCK_DGRAM)
+        self.folder = setup.folder / "asterisk"
+        self._render(setup, starter)
+        self.program = Program([str(starter), "-f", "-C", str(self._etc / "asterisk.conf")], {}, "Asterisk Ready")
+        self.poster = Program([*self._records, "post", str(self._settings)], {}, "posting")
+        await self.restart()
+
+    async def restart(self) -> None:
+        """As the service is started: calls that a crash cut off are ended first."""
+        done = subprocess.run([*self._records, "cut", str(self._settings)], check=True, capture_output=True, text=True)
+        self.program.said.append(done.stdout)
+        await self.poster.start()
+        await self.program.start()
+
+    async def kill(self) -> None:
+        await self.program.kill()
+        await self.poster.kill()
+
+    async def stop(self) -> None:
+        if hasattr(self, "program"):
+            await self.program.stop()
+            await self.poster.stop()
+
+    def unposted(self) -> int:
+        if not self.records.exists():
+            return 0
+        posted = self.records.with_name(self.records.name + ".posted")
+        offset = int(posted.read_text().split()[1]) if posted.exists() else 0
+        return sum(line.startswith(b"ended,") for line in self.records.read_bytes()[offset:].splitlines())
+
+    def cpu_s(self) -> float:
+        return self.program.used_s() + self.poster.used_s()
+
+    def logs(self) -> str:
+        messages = self.folder / "log" / "messages.log"
+        return "\n".join([*self.program.said, *self.poster.said, messages.read_text() if messages.exists() else ""])
 
     @property
     def records(self) -> Path:
         """What `vnum records import --format asterisk` reads."""
-        return self.log / "vnum.csv"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log"
-
-    async def start(self, api: str, key_file: Path, trunk: Address, sip_port: int) -> None:
-        """Takes calls at `address` when it returns; recipients are rung at `trunk`."""
-        self.address = ("127.0.0.1", sip_port)
-        self._render(api, key_file, trunk)
-        await self._run()
-
-    async def restart(self) -> None:
-        await self.stop()
-        await self._run()
-
-    async def stop(self) -> None:
-        """Calls that run are hung up."""
-        await self._signal(signal.SIGTERM)
-
-    async def kill(self) -> None:
-        await self._signal(signal.SIGKILL)
-
-    async def told(self, command: str) -> str:
-        """What its console says to a command."""
-        asked = await asyncio.create_subprocess_exec(
-            self.starter, "-C", self._etc / "asterisk.conf", "-rx", command,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        written, _ = await asked.communicate()
-        return written.decode(errors="replace")
+        return self.folder / "log" / "vnum.csv"
 
     @property
     def _etc(self) -> Path:
         return self.folder / "etc"
 
-    async def _run(self) -> None:
-        with (self.folder / "console").open("ab") as console:
-            self.process = await asyncio.create_subprocess_exec(
-                self.starter, "-f", "-C", self._etc / "asterisk.conf",
-                stdin=asyncio.subprocess.DEVNULL, stdout=console, stderr=console, cwd=self.folder,
-            )  # fmt: skip
-        async with asyncio.timeout(READY_S):
-            while "fully booted" not in await self.told("core waitfullybooted"):
-                assert self.process.returncode is None, (self.folder / "console").read_text()
-                await asyncio.sleep(0.05)
+    @property
+    def _settings(self) -> Path:
+        return self._etc / "vnum_settings.conf"
 
-    async def _signal(self, number: signal.Signals) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(number)
-            await self.process.wait()
-        self.process = None
+    @property
+    def _records(self) -> list[str]:
+        return [sys.executable, str(self._etc / "vnum_records.py")]
 
-    def _render(self, api: str, key_file: Path, trunk: Address) -> None:
+    def _render(self, setup: Setup, starter: Path) -> None:
         for made in ("var", "run", "log", "spool", "cache"):
-            (self.folder / made).mkdir(parents=True, exist_ok=True)
-        shutil.copytree(DEPLOYED, self._etc, dirs_exist_ok=True)
-        installed = self.starter.parent / "root"
-        modules = next(installed.glob("usr/lib/*/asterisk/modules"))
-        for unused in ("acl", "features", "pjproject", "udptl"):  # the package brings them; here they would be missed
-            (self._etc / f"{unused}.conf").touch()
-        self._set("asterisk.conf", {
+            (self.folder / made).mkdir(parents=True)
+        shutil.copytree(DEPLOYED, self._etc)
+        for name in BROUGHT_BY_THE_PACKAGE:
+            (self._etc / f"{name}.conf").touch()
+        installed = starter.parent / "root"
+        folders = {
             "/var/cache/asterisk": self.folder / "cache",
             "/etc/asterisk": self._etc,
-            "/usr/lib/x86_64-linux-gnu/asterisk/modules": modules,
+            "/usr/lib/x86_64-linux-gnu/asterisk/modules": next(installed.glob("usr/lib/*/asterisk/modules")),
             "/var/lib/asterisk": self.folder / "var",
             "=> /usr/share/asterisk": f"=> {installed / 'usr/share/asterisk'}",
             "/var/spool/asterisk": self.folder / "spool",
             "/var/run/asterisk": self.folder / "run",
-            "/var/log/asterisk": self.log,
-            "maxload = 4.0": "maxload = 0.0",
-        })  # fmt: skip
-        self._set("vnum_settings.conf", {
-            "http://127.0.0.1:8080": api,
-            "/etc/asterisk/vnum.key": key_file,
-            "/usr/share/asterisk/sounds/vnum": PROMPTS,
-            "/var/log/asterisk/vnum.csv": self.records,
-        })  # fmt: skip
-        self._set("vnum_trunk.conf", {
-            "0.0.0.0:5060": "{}:{}".format(*self.address),
-            "match = 192.0.2.10": "match = 127.0.0.1",
-            "sip:192.0.2.10:5060": "sip:{}:{}".format(*trunk),
-        })  # fmt: skip
+            "/var/log/asterisk": self.folder / "log",
+        }
+        self._set("asterisk.conf", folders | {"maxload = 4.0": "maxload = 0.0"})
+        self._set(
+            "vnum_settings.conf",
+            {
+                "http://127.0.0.1:8080": setup.api_url,
+                "/etc/asterisk/vnum.key": setup.key_file,
+                "/usr/share/asterisk/sounds/vnum": PROMPTS,
+                "/var/log/asterisk": self.folder / "log",
+                "VNUM_ROUTE_SECONDS = 3": f"VNUM_ROUTE_SECONDS = {ROUTE_TIMEOUT_S:.0f}",
+                "VNUM_RING_SECONDS = 30": f"VNUM_RING_SECONDS = {RING_S}",
+                "VNUM_WARNING_MS = 10000": f"VNUM_WARNING_MS = {WARNING_S * 1000:.0f}",
+            },
+        )
+        self._set(
+            "vnum_trunk.conf",
+            {
+                "0.0.0.0:5060": f"{LOOPBACK}:{self.address[1]}",
+                "match = 192.0.2.10": f"match = {LOOPBACK}",
+                "sip:192.0.2.10:5060": f"sip:{setup.trunk[0]}:{setup.trunk[1]}",
+            },
+        )
+        first = 20_000 + 200 * secrets.randbelow(100)
+        self._set("rtp.conf", {"10000": str(first), "20000": str(first + 198)})
 
-    def _set(self, name: str, values: dict[str, object]) -> None:
+    def _set(self, name: str, values: Mapping[str, object]) -> None:
         file = self._etc / name
         text = file.read_text()
         for written, value in values.items():

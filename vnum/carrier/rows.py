@@ -55,8 +55,8 @@ class CarrierCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class CarrierFormat(msgspec.Struct, frozen=True, kw_only=True):
     """One vendor's file: the columns it must have and may have, and the zone of times without an offset.
 
-    `positions` = the columns in their order, of files that come without a line of names; `is_row` then tells by a line's
-    cells whether it is one of them. `zone` None = the file does not say and nobody can guess. `others` = other files of
+    `positions` = the columns in their order, of files that come without a line of names; `is_row` then tells by its
+    cells whether a line is of them. `zone` None = the file does not say and nobody can guess. `others` = other files of
     the same vendor. `begun` gives the call id of a line that only says that a call was answered; if no row of that id
     follows, it is bad, for the reason `unended`.
     """
