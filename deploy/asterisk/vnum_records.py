@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Brings the records of calls from Asterisk to vnum. For Python 3.9 and newer; needs nothing besides.
+"""Brings the records of calls from Asterisk to vnum. For Python 3.11 and newer; needs nothing besides.
 
     vnum_records.py post [SETTINGS]   posts each record until vnum has taken it; goes on for ever
     vnum_records.py cut [SETTINGS]    before Asterisk starts: ends, in the file, the calls that a crash cut off
@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 COLUMNS = (
@@ -101,7 +101,7 @@ def record_of(line):
     kind, *cells = line.decode(errors="replace").strip().split(",")
     if kind != "ended" or len(cells) != len(COLUMNS):
         return None
-    told = {name: cell for name, cell in zip(COLUMNS, cells) if cell}  # noqa: B905 (Python 3.9)
+    told = {name: cell for name, cell in zip(COLUMNS, cells, strict=True) if cell}
     return {name: int(cell) if name in WHOLE else cell for name, cell in told.items()}
 
 
@@ -114,10 +114,11 @@ def taken(settings, records):
         if again or len(results) != len(records):
             say(f"{len(again) or len(records)} records not taken: again soon")
             return False
+    except urllib.error.HTTPError as refused:
+        say(f"records not taken: status {refused.code}")
+        return False
     except (OSError, ValueError, LookupError, TypeError) as trouble:
-        say(
-            f"records not taken: {trouble.code if isinstance(trouble, urllib.error.HTTPError) else type(trouble).__name__}"
-        )
+        say(f"records not taken: {type(trouble).__name__}")
         return False
     for one in results:
         if one["status"] not in ("rated", "duplicate"):
@@ -133,7 +134,7 @@ def asked(settings, body):
 
 
 def cut(settings):
-    """Ends each call that was answered and has no end, at the last sign of life: nobody pays for more than he talked."""
+    """Ends each answered call that has no end, at the last sign of life: nobody pays for more than he talked."""
     running = {}
     for file in [*rotated_lately(settings), settings.records]:
         for kind, cells in lines_of(file):
@@ -142,7 +143,7 @@ def cut(settings):
             else:
                 running.pop(cells[0], None)
     alive = settings.alive.stat().st_mtime if settings.alive.exists() else 0.0
-    last = datetime.fromtimestamp(alive, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    last = datetime.fromtimestamp(alive, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     ends = [["ended", *cells[:7], max(last, cells[6]), PLATFORM, OUT_OF_ORDER] for cells in running.values()]
     add(settings.records, "".join(",".join(end) + "\n" for end in ends))
     say(f"{len(ends)} calls were cut off")
@@ -168,7 +169,7 @@ def lines_of(file):
 
 
 def add(file, text):
-    """To the file, which is made if there is none, for nobody but its folder's owner. A torn last line is ended first."""
+    """To the file; if there is none it is made, for its folder's owner only. A torn last line is ended first."""
     with file.open("ab+") as appended:
         if os.geteuid() == 0:
             folder = file.parent.stat()

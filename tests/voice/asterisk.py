@@ -55,8 +55,8 @@ class Asterisk:
 
     async def restart(self) -> None:
         """As the service is started: calls that a crash cut off are ended first."""
-        done = subprocess.run([*self._records, "cut", str(self._settings)], check=True, capture_output=True, text=True)
-        self.program.said.append(done.stdout)
+        cutting = Program([*self._records, "cut", str(self._settings)], {}, "calls were cut off")
+        await cutting.start()
         await self.poster.start()
         await self.program.start()
 
