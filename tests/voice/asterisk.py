@@ -41,9 +41,9 @@ class Asterisk:
     prompts: bool = True
     shifts: bool = False
     address: Address = (LOOPBACK, 0)
-    folder: Path = field(init=False)
-    program: Program = field(init=False)
-    poster: Program = field(init=False)
+    folder: Path = Path()
+    program: Program = field(default_factory=lambda: Program([], {}, ""))
+    poster: Program = field(default_factory=lambda: Program([], {}, ""))
 
     async def start(self, setup: Setup) -> None:
         starter = obtained()
@@ -61,14 +61,16 @@ class Asterisk:
         await self.poster.start()
         await self.program.start()
 
+    async def shift(self, ahead_s: float) -> None:
+        raise NotImplementedError("Asterisk goes by the machine's clock")
+
     async def kill(self) -> None:
         await self.program.kill()
         await self.poster.kill()
 
     async def stop(self) -> None:
-        if hasattr(self, "program"):
-            await self.program.stop()
-            await self.poster.stop()
+        await self.program.stop()
+        await self.poster.stop()
 
     def unposted(self) -> int:
         if not self.records.exists():
