@@ -4,7 +4,6 @@ import importlib.util
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -50,7 +49,7 @@ class Taker:
         taker = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 items = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["items"]
                 taker.keys.add(self.headers["Authorization"])
                 said = taker.says.pop(0) if taker.says else {"status": "rated"}
@@ -97,9 +96,8 @@ def settings(tmp_path: Path, taker: Taker) -> Any:
     return RECORDS.Settings(file)
 
 
-@contextmanager
-def until_idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """Its pauses, without passing them; idle ends it."""
+def post(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Its pauses, without passing them, until it is idle."""
     pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -107,14 +105,10 @@ def until_idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
             raise Enough
         pauses.append(seconds)
 
-    with monkeypatch.context() as patched, pytest.raises(Enough):
+    with monkeypatch.context() as patched:
         patched.setattr(RECORDS.time, "sleep", sleep)
-        yield pauses
-
-
-def post(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    with until_idle(monkeypatch) as pauses:
-        RECORDS.post(settings)
+        with pytest.raises(Enough):
+            RECORDS.post(settings)
     return pauses
 
 
