@@ -8,10 +8,10 @@ READY  := $(VENV)/.ready
 export VNUM_DATA_DIR ?= $(CURDIR)/.vnum
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench fuzz clean
+.PHONY: help demo serve test test-voice check bench fuzz clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 demo: $(READY) ## set up from nothing, then run a month of sample parcels and calls; results to read and to open
 	@$(BIN)/vnum sample --out demo-out
@@ -22,6 +22,10 @@ serve: $(READY) ## start the API and its servers, with demo keys that are printe
 
 test: $(READY) ## set up from nothing, then all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+test-voice: $(READY) ## the call suite on Asterisk and Kamailio, which are obtained first, without root, where they can be had
+	@$(BIN)/python scripts/obtain_asterisk.py $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vnum/asterisk || [ $$? -eq 3 ]
+	@$(BIN)/python -m pytest -m voice tests/voice
 
 check: $(READY) ## format, lint, types, imports
 	@$(BIN)/ruff format --check .

@@ -5,13 +5,17 @@ the extension: nothing may be charged by them. `src` may be the number that was 
 writes both into `userfield`: `caller=057112345678;ext=7576;answer=1791172810`, `answer` being when the callee answered
 (seconds since 1970, or a time), empty when he did not. It may add `host=` where `dst` is not the host, and `call_id=`
 where the switch reports under another id than its `uniqueid`.
+
+This is for switches with a dialplan of their owner's; the one that we deliver writes a file of its own (`dialplan`).
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from vnum.carrier.dialplan import DIALPLAN
 from vnum.carrier.rows import BadRow, CarrierCall, CarrierFormat, Cells, instant, parse_instant, plausible, text
 
 _COLUMNS: Final = (
@@ -88,10 +92,20 @@ def _since_1970(written: str) -> datetime:
     return whole.replace(microsecond=int(f"{fraction:0<6}"[:6]))
 
 
+def _is_row(cells: Sequence[str]) -> bool:
+    """Whether a call can be read from it, or one that only lacks what is asked for beyond the vendor's."""
+    if len(cells) < len(_COLUMNS):
+        return False
+    row = dict(zip(_COLUMNS, cells, strict=False))
+    return row["duration"].isdigit() and row["billsec"].isdigit() and row["start"][:4].isdigit()
+
+
 ASTERISK: Final = CarrierFormat(
     required=("dst", "start", "end", "uniqueid", "userfield"),
     optional=(),
     zone=None,
     read=_read,
     positions=_COLUMNS,
+    is_row=_is_row,
+    others=(DIALPLAN,),
 )

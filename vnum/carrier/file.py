@@ -12,7 +12,7 @@ from vnum.carrier.asterisk import ASTERISK
 from vnum.carrier.huawei import HUAWEI
 from vnum.carrier.lines import Encoding, Line, Lines, cells_of
 from vnum.carrier.plain import PLAIN
-from vnum.carrier.rows import BadRow, CarrierCall, CarrierFormat, column_key
+from vnum.carrier.rows import BadRow, CarrierCall, CarrierFormat, Cells, column_key
 from vnum.model.refusals import UnusableFile
 
 
@@ -50,7 +50,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CallFile:
-    """Feed it the file's bytes, in pieces of any size; it gives back rows, and holds on to no more than a line.
+    """Feed it the file's bytes, in pieces of any size; it gives back rows, and holds on to no more than a line, and the
+    lines of calls that were answered and have not ended yet.
 
     `form` None = told by the line of names. `zone` = of times without an offset, in place of the vendor's own.
     """
@@ -63,6 +64,7 @@ class CallFile:
         self._lines = Lines()
         self._format: CarrierFormat | None = None
         self._columns: list[str] = []
+        self._unended: dict[str, Line] = {}
 
     def feed(self, piece: bytes) -> Iterator[Row]:
         """Raises UnusableFile."""
@@ -75,28 +77,49 @@ class CallFile:
             yield from self._row(line)
         if self._format is None:
             raise UnusableFile(f"the file is empty; {_expected(self.form)}")
+        for line in self._unended.values():
+            self.rows += 1
+            yield Row(line=line.number, text=line.shown(self._encoding), reason=self._format.unended)
 
     def _row(self, line: Line) -> Iterator[Row]:
         if not line.raw.strip():
             return
         if self._format is None and not self._begin(line):
             return
-        self.rows += 1
         try:
-            call, reason = self._call(line), None
+            cells = self._cells(line)
+            if self._begins(cells, line):
+                return
+            call, reason = self._call(cells), None
         except BadRow as bad:
             call, reason = None, str(bad)
+        self.rows += 1
         yield Row(line=line.number, text=line.shown(self._encoding), call=call, reason=reason)
 
-    def _call(self, line: Line) -> CarrierCall:
+    def _begins(self, cells: Cells, line: Line) -> bool:
+        """Whether the line only says that a call was answered. Raises BadRow."""
+        assert self._format is not None
+        call_id = None if self._format.begun is None else self._format.begun(cells)
+        if call_id is not None:
+            self._unended[call_id] = line
+        return call_id is not None
+
+    def _call(self, cells: Cells) -> CarrierCall:
         """Raises BadRow."""
+        assert self._format is not None
+        call = self._format.read(cells, self._zone)
+        self._unended.pop(call.call_id, None)
+        return call
+
+    def _cells(self, line: Line) -> Cells:
+        """By their columns. Raises BadRow."""
         cells = cells_of(line.decode(self._encoding).removeprefix(_BOM))
         assert self._format is not None
         if len(cells) < len(self._columns):
             raise BadRow(f"{len(cells)} cells where there are {len(self._columns)} columns")
         if len(cells) > len(self._columns) and not self._format.positions:
             raise BadRow("more cells than the first line has columns")
-        return self._format.read(dict(zip(self._columns, cells, strict=False)), self._zone)
+        return dict(zip(self._columns, cells, strict=False))
 
     def _begin(self, line: Line) -> bool:
         """Looks at the first line; True = it is a row already. Raises UnusableFile."""
@@ -105,12 +128,14 @@ class CallFile:
         forms = list(Form) if self.form is None else [self.form]
         named = next((form for form in forms if not _missing(form, keys)), None)
         if named is not None:
-            self._use(named, keys)
+            self._use(named, FORMATS[named], keys)
             return False
-        placed = next((form for form in forms if _is_row_of(FORMATS[form], names)), None)
+        placed = next(
+            ((form, one) for form in forms for one in _shapes(form) if one.is_row and one.is_row(names)), None
+        )
         if placed is None:
             raise UnusableFile(f"{_lacks(self.form, keys)}; {_expected(self.form)}")
-        self._use(placed, [column_key(name) for name in FORMATS[placed].positions])
+        self._use(*placed, [column_key(name) for name in placed[1].positions])
         return True
 
     def _first_cells(self, line: Line) -> list[str]:
@@ -123,9 +148,9 @@ class CallFile:
         except BadRow as bad:
             raise UnusableFile(f"line {line.number}: {bad}; {_expected(self.form)}") from None
 
-    def _use(self, form: Form, columns: list[str]) -> None:
+    def _use(self, form: Form, shape: CarrierFormat, columns: list[str]) -> None:
         """Raises UnusableFile."""
-        self.form, self._format, self._columns = form, FORMATS[form], columns
+        self.form, self._format, self._columns = form, shape, columns
         twice = sorted({name for name in columns if columns.count(name) > 1 and name in self._format.keys})
         if twice:
             raise UnusableFile(f"a column stands twice: {', '.join(twice)}")
@@ -139,13 +164,8 @@ def _missing(form: Form, keys: list[str]) -> list[str]:
     return [name for name in FORMATS[form].required if column_key(name) not in keys]
 
 
-def _is_row_of(form: CarrierFormat, cells: list[str]) -> bool:
-    """Whether a line without names is a row of this format: as many cells, and a call that can be read or one that
-    only lacks what the format asks for beyond its vendor's."""
-    if not form.positions or len(cells) < len(form.positions):
-        return False
-    row = dict(zip(form.positions, cells, strict=False))
-    return row["duration"].isdigit() and row["billsec"].isdigit() and row["start"][:4].isdigit()
+def _shapes(form: Form) -> tuple[CarrierFormat, ...]:
+    return (FORMATS[form], *FORMATS[form].others)
 
 
 def _lacks(form: Form | None, keys: list[str]) -> str:

@@ -1,7 +1,7 @@
 """What every mapping makes of a row: a call in neutral words. Who was called is not in it: nobody here may know."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -55,8 +55,10 @@ class CarrierCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class CarrierFormat(msgspec.Struct, frozen=True, kw_only=True):
     """One vendor's file: the columns it must have and may have, and the zone of times without an offset.
 
-    `positions` = the columns in their order, of files that come without a line of names. `zone` None = the file does
-    not say and nobody can guess.
+    `positions` = the columns in their order, of files that come without a line of names; `is_row` then tells by its
+    cells whether a line is of them. `zone` None = the file does not say and nobody can guess. `others` = other files of
+    the same vendor. `begun` gives the call id of a line that only says that a call was answered; if no row of that id
+    follows, it is bad, for the reason `unended`.
     """
 
     required: tuple[str, ...]
@@ -64,6 +66,10 @@ class CarrierFormat(msgspec.Struct, frozen=True, kw_only=True):
     zone: str | None
     read: Callable[[Cells, ZoneInfo | None], CarrierCall]
     positions: tuple[str, ...] = ()
+    is_row: Callable[[Sequence[str]], bool] | None = None
+    begun: Callable[[Cells], str | None] | None = None
+    unended: str = ""
+    others: "tuple[CarrierFormat, ...]" = ()
 
     @property
     def keys(self) -> frozenset[str]:

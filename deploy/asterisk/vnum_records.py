@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Brings the records of calls from Asterisk to vnum. For Python 3.11 and newer; needs nothing besides.
+
+    vnum_records.py post [SETTINGS]   posts each record until vnum has taken it; goes on for ever
+    vnum_records.py cut [SETTINGS]    before Asterisk starts: ends, in the file, the calls that a crash cut off
+
+SETTINGS = vnum_settings.conf. The dialplan appends a line to VNUM_RECORDS when the recipient answers and one when the
+call is over. Beside that file, `.posted` says how far it was taken; a record that is posted twice is charged once.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+COLUMNS = (
+    "call_id", "host", "extension", "caller", "call_time", "ring_time", "answer_time", "release_time",
+    "release_dir", "release_cause",
+)  # fmt: skip
+WHOLE = ("release_dir", "release_cause")
+MOST = 100
+TIMEOUT_S = 15
+LOOK_S = 0.2
+LONGEST_WAIT_S = 30.0
+LATELY_S = 2 * 86_400
+AGAIN = ("store_unavailable", "overloaded")
+PLATFORM, OUT_OF_ORDER = "0", "27"
+
+
+class Settings:
+    def __init__(self, file):
+        told = dict(re.findall(r"^(VNUM_\w+)\s*=>?\s*(\S+)", file.read_text(), re.MULTILINE))
+        self.api = told["VNUM_API"].rstrip("/")
+        self.key_file = Path(told["VNUM_KEY_FILE"])
+        self.records = Path(told["VNUM_RECORDS"])
+        self.alive = Path(told["VNUM_ALIVE"])
+        self.posted = self.records.with_name(self.records.name + ".posted")
+
+
+def post(settings):
+    """A file that was moved aside (logrotate) is taken to its end before the new one is begun."""
+    say(f"posting {settings.records}")
+    wait = 0.0
+    while True:
+        file, offset = place(settings)
+        records, end = read(file, offset) if file else ([], 0)
+        if end == offset and file is not None and file != settings.records and settings.records.exists():
+            keep(settings, settings.records, 0)
+            continue
+        if not records or taken(settings, records):
+            wait = 0.0
+            if file and end > offset:
+                keep(settings, file, end)
+            elif end == offset:
+                time.sleep(LOOK_S)
+            continue
+        wait = min(LONGEST_WAIT_S, max(1.0, wait * 2))
+        time.sleep(wait)
+
+
+def place(settings):
+    """The file that is being taken and how far it was; None = there is none yet."""
+    try:
+        inode, offset = map(int, settings.posted.read_text().split())
+    except (OSError, ValueError):
+        inode, offset = 0, 0
+    for file in [settings.records, *settings.records.parent.glob(settings.records.name + "[.-]*")]:
+        if file.exists() and file.stat().st_ino == inode:
+            return file, (offset if file.stat().st_size >= offset else 0)
+    return (settings.records, 0) if settings.records.exists() else (None, 0)
+
+
+def keep(settings, file, offset):
+    aside = settings.posted.with_name(settings.posted.name + ".new")
+    aside.write_text(f"{file.stat().st_ino} {offset}\n")
+    aside.replace(settings.posted)
+
+
+def read(file, offset):
+    """Records of the next whole lines, and where these end."""
+    records = []
+    with file.open("rb") as lines:
+        lines.seek(offset)
+        for line in lines:
+            if not line.endswith(b"\n") or len(records) == MOST:
+                break
+            offset += len(line)
+            record = record_of(line)
+            if record:
+                records.append(record)
+    return records, offset
+
+
+def record_of(line):
+    """What an `ended` line says, as the API wants it; None of any other."""
+    kind, *cells = line.decode(errors="replace").strip().split(",")
+    if kind != "ended" or len(cells) != len(COLUMNS):
+        return None
+    told = {name: cell for name, cell in zip(COLUMNS, cells, strict=True) if cell}
+    return {name: int(cell) if name in WHOLE else cell for name, cell in told.items()}
+
+
+def taken(settings, records):
+    """Whether vnum has taken them all: charged, known, or put aside for review."""
+    try:
+        answer = asked(settings, {"items": records})
+        results = answer["results"]
+        again = [one for one in results if one.get("code") in AGAIN]
+        if again or len(results) != len(records):
+            say(f"{len(again) or len(records)} records not taken: again soon")
+            return False
+    except urllib.error.HTTPError as refused:
+        say(f"records not taken: status {refused.code}")
+        return False
+    except (OSError, ValueError, LookupError, TypeError) as trouble:
+        say(f"records not taken: {type(trouble).__name__}")
+        return False
+    for one in results:
+        if one["status"] not in ("rated", "duplicate"):
+            say(f"{one['call_id']}: {one['status']} {one.get('code', '')}; see vnum records reviews")
+    return True
+
+
+def asked(settings, body):
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.key_file.read_text().strip()}"}
+    request = urllib.request.Request(f"{settings.api}/v1/calls/records", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        return json.load(answer)
+
+
+def cut(settings):
+    """Ends each answered call that has no end, at the last sign of life: nobody pays for more than he talked."""
+    running = {}
+    for file in [*rotated_lately(settings), settings.records]:
+        for kind, cells in lines_of(file):
+            if kind == "answered":
+                running[cells[0]] = cells
+            else:
+                running.pop(cells[0], None)
+    alive = settings.alive.stat().st_mtime if settings.alive.exists() else 0.0
+    last = datetime.fromtimestamp(alive, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    ends = [["ended", *cells[:7], max(last, cells[6]), PLATFORM, OUT_OF_ORDER] for cells in running.values()]
+    add(settings.records, "".join(",".join(end) + "\n" for end in ends))
+    say(f"{len(ends)} calls were cut off")
+
+
+def rotated_lately(settings):
+    """Files that were moved aside while calls may have been running which are not over."""
+    found = [(file.stat().st_mtime, file) for file in settings.records.parent.glob(settings.records.name + "[.-]*")]
+    return [
+        file for at, file in sorted(found) if at > time.time() - LATELY_S and not file.name.endswith((".gz", ".posted"))
+    ]
+
+
+def lines_of(file):
+    """Kind and cells of each whole line."""
+    if not file.exists():
+        return
+    with file.open("rb") as lines:
+        for line in lines:
+            kind, *cells = line.decode(errors="replace").strip().split(",")
+            if kind in ("answered", "ended") and len(cells) == len(COLUMNS):
+                yield kind, cells
+
+
+def add(file, text):
+    """To the file; if there is none it is made, for its folder's owner only. A torn last line is ended first."""
+    with file.open("ab+") as appended:
+        if os.geteuid() == 0:
+            folder = file.parent.stat()
+            os.fchown(appended.fileno(), folder.st_uid, folder.st_gid)
+        if appended.tell():
+            appended.seek(-1, os.SEEK_END)
+            text = text if appended.read(1) == b"\n" else "\n" + text
+        appended.write(text.encode())
+
+
+def say(line):
+    print(line, flush=True)
+
+
+def main():
+    os.umask(0o077)
+    commands = {"post": post, "cut": cut}
+    if len(sys.argv) not in (2, 3) or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    file = Path(sys.argv[2]) if len(sys.argv) == 3 else Path("/etc/asterisk/vnum_settings.conf")
+    commands[sys.argv[1]](Settings(file))
+
+
+if __name__ == "__main__":
+    main()

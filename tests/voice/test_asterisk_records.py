@@ -1,0 +1,198 @@
+"""What stands beside Asterisk and needs none of it: the program that posts its records, and their file at vnum."""
+
+import importlib.util
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vnum.carrier import CallFile
+
+DEPLOYED = Path(__file__).resolve().parents[2] / "deploy" / "asterisk"
+HEAD = "18400913965,7576,13800000000,2026-10-05T04:01:14.020Z"
+UNAVAILABLE = {"status": "rejected", "code": "store_unavailable"}
+
+
+def load() -> Any:
+    spec = importlib.util.spec_from_file_location("vnum_records", DEPLOYED / "vnum_records.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+RECORDS = load()
+
+
+def answered(call_id: str) -> str:
+    return f"answered,{call_id},{HEAD},,2026-10-05T04:01:36.500Z,,,\n"
+
+
+def ended(call_id: str) -> str:
+    times = "2026-10-05T04:01:21.100Z,2026-10-05T04:01:36.500Z,2026-10-05T04:02:41.400Z"
+    return f"ended,{call_id},{HEAD},{times},1,16\n"
+
+
+class Taker:
+    """vnum, as far as the poster sees it: takes records, or says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.says: list[Any] = []
+        self.keys: set[str | None] = set()
+        taker = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                items = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["items"]
+                taker.keys.add(self.headers["Authorization"])
+                said = taker.says.pop(0) if taker.says else {"status": "rated"}
+                if isinstance(said, dict):
+                    if said is not UNAVAILABLE:
+                        taker.taken += [item["call_id"] for item in items]
+                    body = json.dumps({"results": [{"call_id": item["call_id"], **said} for item in items]}).encode()
+                    self.send_response(200)
+                else:
+                    body = b"sorry"
+                    self.send_response(said)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+
+
+class Enough(Exception):
+    """The poster has nothing to do: it would sleep."""
+
+
+@pytest.fixture
+def taker() -> Iterator[Taker]:
+    made = Taker()
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, taker: Taker) -> Any:
+    (tmp_path / "vnum.key").write_text("vk_secret\n")
+    text = (DEPLOYED / "vnum_settings.conf").read_text()
+    text = text.replace("/etc/asterisk", str(tmp_path)).replace("/var/log/asterisk", str(tmp_path))
+    file = tmp_path / "vnum_settings.conf"
+    file.write_text(text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{taker.server.server_port}"))
+    return RECORDS.Settings(file)
+
+
+def post(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Its pauses, without passing them, until it is idle."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        if seconds == RECORDS.LOOK_S:
+            raise Enough
+        pauses.append(seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RECORDS.time, "sleep", sleep)
+        with pytest.raises(Enough):
+            RECORDS.post(settings)
+    return pauses
+
+
+def test_each_end_is_posted_once_and_a_half_written_one_waits(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.records.write_text(answered("a") + ended("a") + answered("b") + ended("b")[:-20])
+    assert post(settings, monkeypatch) == []
+    assert taker.taken == ["a"]
+    with settings.records.open("a") as file:
+        file.write(ended("b")[-20:] + ended("c"))
+    post(settings, monkeypatch)
+    post(settings, monkeypatch)
+    assert taker.taken == ["a", "b", "c"]
+    assert taker.keys == {"Bearer vk_secret"}
+
+
+@pytest.mark.parametrize("trouble", [503, 401, UNAVAILABLE, {"results": 1}])
+def test_what_is_not_taken_is_posted_again_with_growing_pauses(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch, trouble: Any
+) -> None:
+    taker.says = [trouble if trouble != {"results": 1} else 500] * 7
+    settings.records.write_text(ended("a"))
+    assert post(settings, monkeypatch) == [1, 2, 4, 8, 16, 30, 30]
+    assert taker.taken == ["a"]
+
+
+@pytest.mark.parametrize("status", ["conflict", "rejected", "duplicate"])
+def test_what_vnum_has_put_aside_is_not_posted_for_ever(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    taker.says = [{"status": status, "code": "no_binding"}]
+    settings.records.write_text(ended("a") + ended("b"))
+    assert post(settings, monkeypatch) == []
+    assert taker.taken == ["a", "b"]
+
+
+def test_a_file_that_was_moved_aside_is_finished_first(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.records.write_text(ended("a"))
+    post(settings, monkeypatch)
+    with settings.records.open("a") as file:
+        file.write(ended("b"))
+    settings.records.rename(settings.records.with_name("vnum.csv.1"))
+    settings.records.write_text(ended("c"))
+    post(settings, monkeypatch)
+    assert taker.taken == ["a", "b", "c"]
+
+
+def test_what_a_crash_cut_off_ends_at_the_last_sign_of_life(settings: Any) -> None:
+    settings.records.with_name("vnum.csv.1").write_text(answered("moved") + answered("over"))
+    settings.records.write_text(ended("over") + answered("a") + answered("b") + ended("a") + "ended,torn")
+    settings.alive.touch()
+    alive = settings.alive.stat().st_mtime
+    RECORDS.cut(settings)
+    RECORDS.cut(settings)
+    lines = settings.records.read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[4:]] == [["ended", "torn"], ["ended", "moved"], ["ended", "b"]]
+    last = lines[-1].split(",")
+    assert abs(datetime.fromisoformat(last[8]).timestamp() - alive) < 0.001
+    assert last[9:] == ["0", "27"]
+
+
+def test_a_crash_right_after_the_answer_costs_nothing(settings: Any) -> None:
+    settings.records.write_text(answered("a"))
+    RECORDS.cut(settings)
+    record = RECORDS.record_of(settings.records.read_bytes().splitlines()[-1])
+    assert record["answer_time"] == record["release_time"]
+
+
+def test_its_file_is_for_its_owner_only(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RECORDS.sys, "argv", ["x", "cut", str(settings.records.with_name("vnum_settings.conf"))])
+    RECORDS.main()
+    assert settings.records.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_says_the_same_as_what_is_posted() -> None:
+    """To the millisecond: so that one after the other is a duplicate."""
+    (row,) = CallFile().feed((ended("a")).encode())
+    posted = RECORDS.record_of(ended("a").encode())
+    assert row.call is not None
+    for name, value in posted.items():
+        found = getattr(row.call, name)
+        assert (found.astimezone(UTC) if isinstance(found, datetime) else found) == (
+            datetime.fromisoformat(value) if name.endswith("_time") else value
+        )
