@@ -41,6 +41,8 @@ async def require_closed(connection: Connection, period: Period, merchant_ids: S
     row = await connection.fetchrow(_SQL["open_accounts"], period.first_day, period.ends_at, merchant_ids)
     assert row is not None
     if row["still_open"] or not row["closed"]:
+        if not row["still_open"]:
+            raise PeriodNotClosed(f"{period} has nothing to export: no merchant was there before its end")
         names = f" for {', '.join(row['still_open'])}" if row["closed"] else ""
         raise PeriodNotClosed(f"{period} is not closed yet{names}; close it first")
 

@@ -153,7 +153,7 @@ def _default(field: dict[str, Any], required: bool) -> str:
 
 def _codes() -> Iterator[str]:
     yield "## Codes\n"
-    yield "A 503 may be repeated as it is; a 4xx may not.\n"
+    yield "A 503 may be repeated as it is; a 4xx and a 501 may not.\n"
     yield "| HTTP | codes |"
     yield "|---|---|"
     known = [*Code, *EdgeCode]

@@ -83,7 +83,10 @@ async def test_the_page_shows_the_description_and_asks_no_validator(world: World
     assert "persistAuthorization: false" in start, "a key that was typed is forgotten with the page"
 
 
-async def test_the_path_of_a_newcomer_can_be_read_there(world: World) -> None:
-    page = (Path(__file__).parents[2] / "docs/quickstart.md").read_text()
-    assert (await world.get("/docs/quickstart.md", role=None)).body == page
-    assert "(docs/quickstart.md)" in (await world.get("/openapi.json", role=None)).body["info"]["description"]
+async def test_the_pages_that_the_description_names_can_be_read_there(world: World) -> None:
+    about = (await world.get("/openapi.json", role=None)).body["info"]["description"]
+    linked = re.findall(r"\]\((docs/[^)]+)\)", about)
+    assert {"docs/quickstart.md", "docs/api.md", "docs/webhooks.md"} <= set(linked)
+    for path in linked:
+        page = (Path(__file__).parents[2] / path).read_text()
+        assert (await world.get(f"/{path}", role=None)).body == page, path

@@ -242,4 +242,4 @@ async def test_without_a_gateway_nothing_is_sent(open_world: OpenWorld) -> None:
         await world.stock()
         await world.post("/v1/message-templates", TEMPLATE)
         reply = await text(world, await bound(world))
-        assert (reply.status, reply.code) == (503, "sms_not_configured")
+        assert (reply.status, reply.code) == (501, "sms_not_configured")

@@ -146,3 +146,21 @@ def test_an_endpoint_that_lacks_something_is_told_what() -> None:
     assert "no example: name a value in vnum/api/openapi/examples.py" in lacking(gives=Unnamed)
     assert "the example of Shy is no such struct: give either" in lacking(gives=Shy)
     assert "no code: no_such_thing" in lacking(gives=Unnamed, refuses=("no_such_thing",))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_summary_stops_in_the_middle_of_a_sentence(name: str) -> None:
+    first, operation = OPERATIONS[name]["description"][0], OPERATIONS[name]
+    assert not first.islower(), f"{operation['summary']} / {operation['description']}"
+
+
+def test_every_part_of_a_path_has_an_example() -> None:
+    """Else the page marks the field red, and sends nothing."""
+    parts = [one for each in OPERATIONS.values() for one in each.get("parameters", ()) if one.get("in") == "path"]
+    assert parts
+    assert [one["name"] for one in parts if not one.get("example")] == []
+
+
+def test_a_key_that_is_tried_out_as_it_stands_is_tied() -> None:
+    body = OPERATIONS["POST /v1/keys"]["requestBody"]["content"]["application/json"]["example"]
+    assert body == {"role": "merchant", "merchants": ["shop-1"]}

@@ -68,6 +68,7 @@ async def test_it_serves_with_workers_and_leaves_nothing_running(tmp_path: Path)
         said = read_until(process, f"http://127.0.0.1:{port}")
         keys = dict(re.findall(r"│ (\w+) +│ (vk_[0-9a-f]+_[0-9a-f]+)", said))
         assert set(keys) == {"platform", "merchant", "isv", "courier", "finance", "switch", "admin"}
+        assert f"/grants/{keys['isv'].split('_')[1]}" in said, "whom a merchant has to grant"
         assert await ready(port) == {"status": "ready", "postgres": "up", "migrated": True, "redis": "up"}
         headers = {"Authorization": f"Bearer {keys['admin']}"}
         host = {"host": "18400913965"}

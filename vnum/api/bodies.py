@@ -20,6 +20,7 @@ MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _PLACED: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>[^`]*)`)?", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+_MISSING_FIELD: Final = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _HARMLESS: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
 _STEP: Final = re.compile(r"\w+", re.ASCII)
 
@@ -65,7 +66,7 @@ def read_query(query: Mapping[str, str], kind: type[T]) -> T:
     try:
         asked = msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Refused(Code.INVALID_REQUEST, explain(error, kind)) from None
+        raise Refused(Code.INVALID_REQUEST, explain(error, kind, "parameter")) from None
     struct: Any = kind
     for name, field in _fields(struct).items():
         if name in query and getattr(asked, field) is None:
@@ -84,8 +85,8 @@ def storable(text: str) -> bool:
     return text.isprintable() and len(text) <= 64
 
 
-def explain(error: Exception, kind: Any) -> str:
-    """`field: what is wrong with it`, in msgspec's words, less any value that was sent."""
+def explain(error: Exception, kind: Any, noun: str = "field") -> str:
+    """`field: what is wrong with it`, in msgspec's words, less any value that was sent. `noun` = what it is called."""
     if isinstance(error, UnicodeDecodeError):
         return "the text is not UTF-8"
     if isinstance(error, RecursionError):
@@ -97,7 +98,10 @@ def explain(error: Exception, kind: Any) -> str:
         what = f"must be one of {', '.join(_choices(kind, tuple(_STEP.findall(where or ''))))}"
     elif unknown := _UNKNOWN_FIELD.fullmatch(what):
         name = unknown["name"] if _HARMLESS.fullmatch(unknown["name"]) else "of another name"
-        what = f"there is no field {name}"
+        there_are = ", ".join(_names(kind, tuple(_STEP.findall(where or "")))) or "none"
+        what = f"there is no {noun} {name}; there are: {there_are}"
+    elif missing := _MISSING_FIELD.fullmatch(what):
+        what = f"{noun} {missing['name']} is missing"
     else:
         what = next((plain for part, plain in _PLAIN.items() if part in what), what)
     return f"{where}: {what}" if where else what
@@ -107,6 +111,13 @@ def explain(error: Exception, kind: Any) -> str:
 def _choices(kind: Any, path: tuple[str, ...]) -> list[str]:
     """The values allowed at a path such as ("items", "0", "state") of a type."""
     return [str(value) for value in _values(_at(inspect.type_info(kind), path))]
+
+
+@cache
+def _names(kind: Any, path: tuple[str, ...]) -> list[str]:
+    """The fields of the struct at a path of a type."""
+    structs = [part for part in _parts(_at(inspect.type_info(kind), path)) if isinstance(part, inspect.StructType)]
+    return list(dict.fromkeys(field.encode_name for struct in structs for field in struct.fields))
 
 
 def _at(info: inspect.Type, path: tuple[str, ...]) -> inspect.Type:

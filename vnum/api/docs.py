@@ -25,7 +25,9 @@ ASSETS: Final = {
 }
 """Files of the wheel, by the names under which the page asks for them."""
 
-QUICKSTART: Final = Path(__file__).with_name("quickstart.md")
+GUIDES: Final = Path(__file__).with_name("guides")
+"""The pages of `docs/` that those who call the API need; the description names them by the paths they have there."""
+
 PAGE: Final = """\
 <!doctype html>
 <html lang="en">
@@ -76,7 +78,8 @@ def add_docs(app: web.Application, endpoints: Sequence[Endpoint]) -> None:
     app.router.add_get("/openapi.json", _sending(document, "application/json"))
     app.router.add_get("/docs", _sending(PAGE.encode, "text/html"))
     app.router.add_get("/docs/start.js", _sending(START.encode, "text/javascript"))
-    app.router.add_get("/docs/quickstart.md", _sending(QUICKSTART.read_bytes, "text/plain"))
+    for guide in sorted(GUIDES.glob("*.md")):
+        app.router.add_get(f"/docs/{guide.name}", _sending(guide.read_bytes, "text/plain"))
     for name, (file, kind) in ASSETS.items():
         app.router.add_get(f"/docs/{name}", _sending((_wheel() / file).read_bytes, kind, max_age_s=86_400))
 

@@ -56,7 +56,7 @@ class Gate:
             await self._limits.take(caller)
         if caller.role not in roles:
             allowed = ", ".join(sorted(roles))
-            raise Refused(Code.FORBIDDEN, f"a {caller.role} key may not call this; it is for {allowed}")
+            raise Refused(Code.FORBIDDEN, f"{_named(caller.role)} key may not call this; it is for {allowed}")
         return caller
 
     async def _signer(self, request: web.Request, *, wary: bool, file: bool) -> Caller:
@@ -108,6 +108,10 @@ def address_of(request: web.Request, proxy_hops: int) -> str:
             return address[:_NETWORK]
         return str(six.ipv4_mapped or int(six) >> (128 - _NETWORK))
     return address[:_NETWORK]
+
+
+def _named(role: Role) -> str:
+    return f"an {role}" if role[0] in "aeiou" else f"a {role}"
 
 
 def _unauthorized() -> Refused:

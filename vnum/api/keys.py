@@ -22,7 +22,8 @@ Rate = Annotated[int, msgspec.Meta(ge=0, le=MOST_RATE_PER_S)]
 
 
 class KeyOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """merchants: what a merchant, isv or finance key is tied to; carrier: a courier key. signed: it signs requests.
+    """merchants: what a merchant, isv or finance key is tied to, left out = to none: it sees all (an
+    isv's those that grant it so). carrier: the same of a courier key. signed: it signs requests.
     rate_per_s: requests a second; 0 = no limit, left out = as the settings say."""
 
     role: Role

@@ -117,7 +117,7 @@ STATUS: Final[dict[str, int]] = {
     Code.RELEASE_BEFORE_ANSWER: 422,
     Code.TIME_IN_FUTURE: 422,
     Code.UNUSABLE_FILE: 422,
-    Code.SMS_NOT_CONFIGURED: 503,
+    Code.SMS_NOT_CONFIGURED: 501,
     Code.RATE_LIMITED: 429,
     Code.CLOSE_BLOCKED: 503,
     Code.CLOCK_JUMP: 503,
@@ -143,7 +143,6 @@ STATUS: Final[dict[str, int]] = {
 _BILLING_NAMES: Final = {"period_invalid": Code.INVALID_REQUEST, "date_invalid": Code.INVALID_REQUEST}
 _HTTP: Final = {
     404: (Code.NOT_FOUND, "there is nothing at this path"),
-    405: (EdgeCode.METHOD_NOT_ALLOWED, "this path has no such method"),
     413: (EdgeCode.BODY_TOO_LARGE, "a request body has at most 2 MiB"),
 }
 
@@ -190,6 +189,9 @@ def of_trouble(trouble: Exception) -> Problem:
         return problem(_BILLING_NAMES.get(trouble.code, trouble.code), trouble.message)
     if isinstance(trouble, UnusableFile):
         return problem(Code.UNUSABLE_FILE, str(trouble))
+    if isinstance(trouble, web.HTTPMethodNotAllowed):
+        methods = ", ".join(sorted(trouble.allowed_methods))
+        return problem(EdgeCode.METHOD_NOT_ALLOWED, f"this path has no such method; it has {methods}")
     if isinstance(trouble, web.HTTPException) and trouble.status in _HTTP:
         return problem(*_HTTP[trouble.status])
     if isinstance(trouble, web.RequestPayloadError):

@@ -27,6 +27,10 @@ from vnum.settings import Settings
 
 BACKLOG = 1024
 DEMO = "demo"
+_WHAT_THEY_SEE = (
+    "They are tied to no merchant and see all of them; the isv's sees those that grant it so: "
+    "PUT /v1/merchants/{{merchant_id}}/grants/{isv}"
+)
 YOUNG = 50_000
 """So many more objects with references than before, and the garbage collector looks at them: a few hundred requests
 under way have ten thousand, and hardly any of theirs needs it."""
@@ -193,6 +197,7 @@ async def _demo_keys(engine: Engine, *, wanted: bool) -> AsyncIterator[None]:
     for role, key in made.items():
         table.add_row(role, key.text)
     console.print(table)
+    console.print(_WHAT_THEY_SEE.format(isv=made[Role.ISV].key_id), highlight=False, markup=False, soft_wrap=True)
     try:
         yield
     finally:

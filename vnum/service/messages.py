@@ -145,7 +145,9 @@ class Messages:
         sms_not_possible, message_conflict.
         """
         if self._gateway is None:
-            raise Refused(Code.SMS_NOT_CONFIGURED, "no gateway for texts is set up here")
+            raise Refused(
+                Code.SMS_NOT_CONFIGURED, "no gateway for texts is set up here; the operator sets VNUM_SMS_GATEWAY_URL"
+            )
         await self._may_send(new.merchant_id, caller)
         if new.message_id is not None and (sent := await self._repeated(new, new.message_id)) is not None:
             return sent

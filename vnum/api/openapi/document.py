@@ -19,21 +19,28 @@ Lends out virtual phone numbers (host number + extension) and bills their use.
 JSON in snake_case. Times are RFC 3339, answered in UTC; input without an offset is refused. Money is a plain decimal \
 string without trailing zeros, `amount_due` has two places. A period is a month of Asia/Shanghai, as 2026-10.
 
-Send `Authorization: Bearer <key>`, or, with a key that was made for it, sign each request: `docs/api.md` says how \
-under Signing. Above a key's rate comes 429 `rate_limited`; wait `Retry-After` seconds. Every answer has an \
+Send `Authorization: Bearer <key>`, or, with a key that was made for it, sign each request: [this page](docs/api.md) \
+says how under Signing. Above a key's rate comes 429 `rate_limited`; wait `Retry-After` seconds. Every answer has an \
 `X-Request-Id`: the one sent (1 to 64 of `A-Za-z0-9._-`, and no phone), else one of ours.
 
-Keys of merchants and finance may be tied to merchants, a courier's to a carrier; an ISV's sees those merchants that \
-grant it so. What a key may not see is not found.
+Keys of merchants and finance may be tied to merchants, a courier's to a carrier; one that is tied to none sees all. \
+An ISV's sees those merchants that grant it so. What a key may not see is not found, and left out of lists.
 
 Refusals are `application/problem+json` with a stable `code`; each operation lists its own. A 503 may be repeated as \
-it is. Paths that are not there are answered 404 `not_found`, methods that a path does not have 405 \
-`method_not_allowed`.
+it is, a 501 is for the operator. Paths that are not there are answered 404 `not_found`, methods that a path does not \
+have 405 `method_not_allowed`.
 
 Items of batches are answered in order; where a result has a `status`, it is the HTTP code that the item alone would \
 have got. Lists have a `next` when there is more: send it as `after`.
 
-[From the first key to the first invoice](docs/quickstart.md), by curl.
+To read on:
+
+- [From the first key to the first invoice](docs/quickstart.md), by curl
+- [Calls](docs/calls.md): what a switch does with the answers, who may ring, a recipient's no
+- [The life of a number](docs/lifecycle.md): parcels, ends, extensions, labels
+- [Webhooks](docs/webhooks.md): every event with its data, and how a signature is checked
+- [Messages](docs/messages.md) to recipients, [money](docs/billing.md), [carriers' files](docs/carriers.md)
+- [All calls, fields and codes on one page](docs/api.md)
 """
 _HEADERS: Final[Json] = {
     "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},

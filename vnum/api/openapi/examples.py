@@ -97,6 +97,30 @@ _BY_NAME: Final[dict[str, object]] = {
     "message_id": _ID,
     "failure": "status 500",
 }
+_OF_STRUCT: Final[dict[tuple[str, str], object]] = {
+    ("ChangeRecipient", "reason"): "the buyer has a new phone",
+    ("Erase", "reason"): "request 17 of the data protection officer",
+    ("KeyOrder", "merchants"): ["shop-1"],
+    ("KeyPatch", "note"): "the shop's order system",
+    ("LifecyclePolicy", "end_after_signed_days"): 15,
+    ("MerchantChange", "spend_cap"): "500",
+    ("NewMessage", "params"): {"order": "A1001"},
+    ("OpenDispute", "reason"): "nobody answered",
+    ("Release", "reason"): "returned",
+    ("Resolve", "reason"): "the carrier's file has the same seconds",
+    ("RouteRequest", "digits"): "7576",
+    ("WebhookChange", "active"): True,
+}
+"""Where the name alone says too little: what is tried out as it stands should do what one expects, and no harm. These
+are shown, also where they may be left out."""
+
+_IN_PATH: Final = {
+    "blacklist_id": _ID,
+    "caller_id": _ID,
+    "dispute_id": "1",
+    "invoice_id": "VN-2026-000001",
+    "review_id": "1",
+}
 _PROSE: Final = {"string": "text", "invoices": "VN-2026-000001"}
 
 
@@ -117,13 +141,21 @@ def example_of(struct: Struct) -> Json:
         name = field.encode_name
         if name in raw:
             made[name] = [example_of(raw[name])]
-        elif field.required or field.name in shown:
+        elif field.required or field.name in shown or (struct.__name__, name) in _OF_STRUCT:
             made[name] = _value(struct, name, field.type)
     try:
         check(made, struct)
     except msgspec.ValidationError as error:
         raise NoExample(f"the example of {struct.__name__} is no such struct: {error}") from error
     return made
+
+
+def in_path(name: str) -> str:
+    """Of a part of a path. Raises NoExample."""
+    value = _IN_PATH.get(name, _BY_NAME.get(name))
+    if not isinstance(value, str):
+        raise NoExample(f"{{{name}}} of the path has no example: name a value in vnum/api/openapi/examples.py")
+    return value
 
 
 def _value(struct: Struct, name: str, kind: inspect.Type) -> Any:
@@ -134,7 +166,8 @@ def _value(struct: Struct, name: str, kind: inspect.Type) -> Any:
 
 
 def _candidates(struct: Struct, name: str, kind: inspect.Type) -> list[Any]:
-    named = [_BY_NAME[name]] if name in _BY_NAME else []
+    told = [_OF_STRUCT[struct.__name__, name]] if (struct.__name__, name) in _OF_STRUCT else []
+    named = [*told, *([_BY_NAME[name]] if name in _BY_NAME else [])]
     return [*named, *_by_type(struct, name, kind)]
 
 

@@ -11,7 +11,7 @@ from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Endpoint, Told
 from vnum.api.idempotency import HEADER, MOST_CHARACTERS, REPLAYED
 from vnum.api.openapi.codes import codes_of
-from vnum.api.openapi.examples import NoExample, check, example_of
+from vnum.api.openapi.examples import NoExample, check, example_of, in_path
 from vnum.api.openapi.schemas import Json, Struct, resolved, without_null
 from vnum.api.problems import CONTENT_TYPE, STATUS
 
@@ -42,7 +42,7 @@ class Operations:
             raise Lacking(f"{named}: declare what it answers, with @answers(...) at the method that runs it")
         if unknown := [code for code in (*told.refuses, *told.within) if code not in STATUS]:
             raise Lacking(f"{named}: no code: {', '.join(unknown)}; codes stand in vnum/api/problems.py")
-        summary, _, rest = cleandoc(endpoint.run.__doc__ or "").partition("\n")
+        summary, rest = _split(cleandoc(endpoint.run.__doc__ or ""))
         if not summary:
             raise Lacking(f"{named}: the method that runs it has no docstring")
         try:
@@ -122,6 +122,18 @@ def tag_of(endpoint: Endpoint) -> str:
     return endpoint.run.__qualname__.partition(".")[0]
 
 
+def _split(text: str) -> tuple[str, str]:
+    """(summary, rest): the first line, less a sentence that goes on in the next; or the one long sentence."""
+    line, _, rest = text.partition("\n")
+    if line.endswith(".") or not rest.strip() or rest.startswith("\n"):
+        return line, rest
+    paragraph, _, others = text.partition("\n\n")
+    joined = " ".join(paragraph.split())
+    end = line.rfind(". ") if ". " in line else joined.find(". ")
+    cut = end + 1 if end >= 0 else len(joined)
+    return joined[:cut], f"{joined[cut:].strip()}\n\n{others}"
+
+
 def _prose(rest: str) -> list[str]:
     return [" ".join(part.split()) for part in rest.split("\n\n") if part.strip()]
 
@@ -136,7 +148,8 @@ def _facts(endpoint: Endpoint, told: Told) -> Iterator[str]:
 
 def _path(endpoint: Endpoint) -> Iterator[Json]:
     for name in _IN_PATH.findall(endpoint.path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        schema: Json = {"type": "string", "minLength": 1}
+        yield {"name": name, "in": "path", "required": True, "schema": schema, "example": in_path(name)}
 
 
 def _headers(endpoint: Endpoint) -> Iterator[Json]:
