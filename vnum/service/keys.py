@@ -19,7 +19,8 @@ from vnum.store.database import Database, is_away
 from vnum.vault import Vault
 
 FRESH_S = 3.0
-"""How long a look-up is believed: a revoked key, or a withdrawn grant, works that much longer in other processes."""
+"""How long a look-up is believed: a revoked key that is not tied works that much longer in other processes. What a
+tied one may see is asked again with each connection (`vnum.store.database`)."""
 
 STALE_S = 600.0
 """How long a key that was good is believed while PostgreSQL, where it would be revoked, does not answer."""
