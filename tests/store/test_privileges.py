@@ -92,7 +92,8 @@ async def test_it_may_have_partitions_made_and_no_more(bare_world: World) -> Non
 async def test_the_owners_functions_take_nobodys_tables_for_theirs(bare_world: World) -> None:
     """Whoever calls one may make temporary tables, with triggers that would run as the owner."""
     found = await bare_world.owner.fetch(
-        "SELECT proname, proconfig, current_schema() AS here, has_function_privilege('vnum_tenant', oid, 'EXECUTE') AS tied, "
+        "SELECT proname, proconfig, current_schema() AS here, "
+        "has_function_privilege('vnum_tenant', oid, 'EXECUTE') AS tied, "
         "has_function_privilege('public', oid, 'EXECUTE') AS anybody FROM pg_proc "
         "WHERE prosecdef AND pronamespace = current_schema()::regnamespace"
     )

@@ -45,7 +45,7 @@ class Blacklist:
         example={"phone": "0571-12345678", "direction": "caller", "merchant_id": "shop-1"},
     )
     async def add(self, call: Call, new: NewListing) -> Answer:
-        """201, or 200 for what is listed already. Holds from the next route on. Callees are listed by platforms only."""
+        """201, or 200 for what is listed already. Holds from the next route on. Callees: by platforms only."""
         entry, added = await self._blacklist.add(
             new, tie=call.caller.merchants, may_list_callees=call.caller.role in PLATFORMS
         )

@@ -25,8 +25,8 @@ SQL = queries("tenancy")
 class Database(asyncpg.Pool):
     """A pool whose connections know for whom they are taken (`vnum.model.acting`).
 
-    What a process remembers of a key may be seconds old. So a tied connection asks again, in the statement that ties it:
-    a key revoked, or a grant withdrawn, in any other process counts from the next request on.
+    What a process remembers of a key may be seconds old. So a tied connection asks again, in the statement that ties
+    it: a key revoked, or a grant withdrawn, in any other process counts from the next request on.
 
     What a tied key's request sends, by any method of the pool, runs as the role vnum_tenant in a transaction that ends
     with the use of the connection: row-level security shows it what the key is tied to. Its snapshot is taken once: an
@@ -44,7 +44,7 @@ async def _tied(acquired: AbstractAsyncContextManager[Proxy], who: Acting) -> As
     merchants = None if who.merchants is None else sorted(who.merchants)
     async with acquired as connection, connection.transaction(isolation="repeatable_read"):
         said = await connection.fetchrow(SQL["tie"], merchants, who.carrier, who.by)
-        if said["revoked"]:
+        if said is None or said["revoked"]:
             raise Refused(Code.UNAUTHORIZED, "this key was revoked")
         yield connection
 
