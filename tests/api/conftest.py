@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -57,6 +57,7 @@ class World:
     session: aiohttp.ClientSession
     url: str
     owner: Any
+    parts: Parts
     keys: dict[str, str] = field(default_factory=dict)
     isvs: list[str] = field(default_factory=list)
     """Ids of isv keys: merchants in stock grant each of them."""
@@ -185,14 +186,24 @@ async def opened_world(
         stack.push_async_callback(drop, endpoints.postgres_admin_dsn, schema)
         owner = await asyncpg.connect(endpoints.postgres_admin_dsn, server_settings={"search_path": schema})
         stack.push_async_callback(owner.close)
-        engine = await stack.enter_async_context(open_engine(Parts(**(settings | parts)), clock=clock))
+        made_of = Parts(**(settings | parts))
+        engine = await stack.enter_async_context(open_engine(made_of, clock=clock))
         stack.push_async_callback(engine.pool.drop)
         serving = await stack.enter_async_context(serve(engine))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        world = World(engine, clock, session, serving.url, owner)
+        world = World(engine, clock, session, serving.url, owner, made_of)
         for role in Role:
             world.keys[role.value] = await world.key_of(role)
         yield world
+
+
+@asynccontextmanager
+async def beside(world: World) -> AsyncIterator[World]:
+    """Another worker on the same schema, with connections and memories of its own; its keys are the same."""
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(world.parts, clock=world.clock))
+        serving = await stack.enter_async_context(serve(engine))
+        yield replace(world, engine=engine, url=serving.url)
 
 
 @pytest.fixture

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import CALLER, HOST, OTHER_PHONE, PHONE, START, World, record
+from vnum.model.call_policy import PlatformPolicy
+from vnum.service.route import Policy
+
+from .conftest import CALLER, HOST, OTHER_PHONE, PHONE, START, OpenWorld, World, record
 
 OPT_OUT = "/v1/recipients/opt-out"
 DAY = "from=2026-10-05T00:00:00Z&to=2026-10-06T00:00:00Z"
@@ -131,7 +134,7 @@ async def test_the_blacklist_is_a_merchants_own_or_the_platforms(world: World) -
         (new | {"merchant_id": "m2"}, "merchant_not_found"),
         ({"phone": CALLER, "direction": "caller"}, "forbidden"),
         (new | {"reason": f"rings from {CALLER}"}, "invalid_request"),
-        (new | {"direction": "callee", "phone": "10086"}, "invalid_phone"),
+        (new | {"direction": "callee", "phone": PHONE}, "forbidden"),
         (new | {"phone": "anonymous"}, "invalid_caller"),
     ):
         assert (await world.post("/v1/blacklist", wrong, role=mine)).code == code
@@ -265,6 +268,44 @@ async def test_refused_calls_are_listed_for_the_merchant_whose_number_was_dialle
         assert (await world.get(path + wrong)).code == "invalid_request"
     long = "/v1/calls/attempts?merchant_id=m1&from=2026-01-01T00:00:00Z&to=2026-06-01T00:00:00Z"
     assert (await world.get(long)).code == "invalid_request"
+
+
+async def test_a_shop_finds_out_by_no_list_whom_its_number_reaches(world: World) -> None:
+    """Were his guesses listed as callees, a call would tell which of them is the recipient."""
+    await world.stock()
+    made = (await world.bind()).body
+    for role in ("merchant", await world.key_of("merchant", merchants=["m1"])):
+        guess = {"phone": PHONE, "direction": "callee", "merchant_id": "m1"}
+        assert (await world.post("/v1/blacklist", guess, role=role)).code == "forbidden"
+    assert (await route(world, made["extension"]))["action"] == "connect"
+    assert (await world.post("/v1/blacklist", {"phone": "10086", "direction": "callee"})).code == "invalid_phone"
+
+
+async def told(world: World, role: str) -> list[str]:
+    found = (await world.get(f"/v1/calls/attempts?merchant_id=m1&{DAY}", role=role)).body["attempts"]
+    return sorted(one["code"] for one in found)
+
+
+async def test_a_merchant_is_not_told_what_his_recipient_has_to_do_with_others(open_world: OpenWorld) -> None:
+    """Complaints about another shop's calls, calls of other shops that come to the cap of all, and the platform's list
+    look alike to a merchant's key; what comes of his own calls has its name."""
+    async with open_world(policy=Policy(calls=PlatformPolicy(all_calls_per_day=3))) as world:
+        await world.stock()
+        mine = await world.key_of("merchant", merchants=["m1"])
+        own = (await world.bind()).body["extension"]
+        others = (await world.bind("o2", merchant_id="m2")).body["extension"]
+        assert (await route(world, others, "c1"))["action"] == "connect"
+        complaint = {"call_id": "c1", "mark": "complaint", "at": "2026-10-05T04:00:00Z"}
+        assert (await world.post("/v1/calls/marks", complaint, role="switch")).status == 200
+        assert (await route(world, own, "c2"))["code"] == "caller_blocked"
+        for n in range(2):
+            assert (await route(world, others, f"c3{n}", caller=OTHER_PHONE))["action"] == "connect"
+        assert (await route(world, own, "c4", caller=OTHER_PHONE))["code"] == "calls_capped_by_all"
+        entry = {"phone": PHONE, "direction": "callee"}
+        assert (await world.post("/v1/blacklist", entry)).status == 201
+        assert (await route(world, own, "c5", caller=OTHER_PHONE))["code"] == "recipient_blacklisted"
+        assert await told(world, mine) == ["recipient_unavailable"] * 3
+        assert await told(world, "platform") == ["caller_blocked", "calls_capped_by_all", "recipient_blacklisted"]
 
 
 async def test_no_phone_stands_in_what_is_kept_of_policies(world: World) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
 from aiohttp import web
 
+from vnum.api import connection as connection_module
 from vnum.api.answers import Answer, Plain, response_of
 from vnum.api.connection import MOST_BYTES, Connection, ways_of
 
@@ -115,6 +116,15 @@ class Client:
     async def ask(self, data: bytes) -> tuple[int, dict[str, str], str]:
         await self.send(data)
         return await self.answer()
+
+    async def rest(self) -> bytes:
+        """All that comes until the connection ends, or breaks off."""
+        got = b""
+        with suppress(ConnectionError):
+            async with asyncio.timeout(5):
+                while piece := await self.reader.read(1 << 20):
+                    got += piece
+        return got
 
     async def ended(self) -> bool:
         async with asyncio.timeout(5):
@@ -264,6 +274,42 @@ async def test_what_is_no_http_is_refused(server: Server) -> None:
     async with server.open() as port, connected(port) as client:
         assert (await client.ask(b"POST /echo HTTP/1.1\r\nContent-Length: nine\r\n\r\n"))[0] == 400
         assert await client.ended()
+
+
+async def sent_unread(server: Server, client: Client, path: str) -> int:
+    """Requests of a client that reads nothing until no more are answered; how many were sent."""
+    transport = client.reader._transport  # type: ignore[attr-defined]
+    transport.pause_reading()
+    answered = True
+    sent = 0
+    while answered and sent < 200:
+        server.reached.clear()
+        client.writer.write(post("x" * 60_000, path=path))
+        sent += 1
+        with suppress(TimeoutError):
+            await asyncio.wait_for(server.reached.wait(), 1)
+        answered = server.reached.is_set()
+    transport.resume_reading()
+    return sent
+
+
+@pytest.mark.parametrize("path", ["/echo", "/echo/part"])
+async def test_answers_that_nobody_reads_do_not_pile_up(server: Server, path: str) -> None:
+    async with server.open() as port, connected(port) as client:
+        sent = await sent_unread(server, client, path)
+        assert sent < 200, "12 MB would lie in memory"
+        for _ in range(sent):
+            assert (await client.answer())[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/echo", "/echo/part"])
+async def test_who_reads_no_answers_is_not_waited_for_for_ever(
+    server: Server, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "UNREAD_S", 0.01)
+    async with server.open() as port, connected(port) as client:
+        sent = await sent_unread(server, client, path)
+        assert (await client.rest()).count(b"HTTP/1.1 200") < sent
 
 
 async def test_a_client_that_goes_away_harms_nobody(server: Server) -> None:

@@ -1,12 +1,15 @@
 """Keys over HTTP: made, listed, rotated, changed, revoked; two secrets at once, never three; a secret is told once."""
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.faults import FaultyStatement
 from vnum.service import keys as keys_service
+from vnum.service.key_ring import ApiKeys
 from vnum.service.keys import Role
 
 from .conftest import START, Reply, World
@@ -225,8 +228,45 @@ async def test_a_look_up_that_a_change_overtook_is_not_believed(world: World) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keys_service.stored, "key", slow)
-        await keys._look_up(key_id)
+        await keys._look_up(key_id, 0, keys._look_ups)
     assert key_id not in keys._good
+
+
+async def test_a_refusal_costs_the_same_whether_there_is_such_a_key_or_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look-up, each time; and none while its address is slowed down. So its time tells no id that is one."""
+    made = (await make(world)).body
+    signed = (await make(world, signed=True)).body
+    gone = (await make(world)).body
+    await world.post(f"/v1/keys/{gone['key_id']}/revoke", {}, role="admin")
+    assert await admitted(world, made["secret"], gone["secret"]) == [True, False]
+    keys, read = world.engine.keys, FaultyStatement(keys_service.stored.key)
+    monkeypatch.setattr(keys_service.stored, "key", read)
+    for key_id in ("0" * 12, made["key_id"], signed["key_id"], gone["key_id"]):
+        for only_known in (False, False, True):
+            read.calls = 0
+            assert await keys.check(f"vk_{key_id}_{'0' * 40}", only_known=only_known) is None
+            assert await keys.check_signed(key_id, b"text", bytes(32), only_known=only_known) is None
+            assert read.calls == (0 if only_known else 2), key_id
+
+
+async def test_a_secret_that_another_process_made_is_good_at_once(world: World) -> None:
+    made = (await make(world)).body
+    assert await admitted(world, made["secret"]) == [True]
+    there = ApiKeys(world.engine.database, world.engine.vault, world.clock)
+    second = await there.rotate(made["key_id"])
+    assert await admitted(world, second.text) == [True]
+
+
+async def test_guesses_hold_up_nobody_whose_key_is_known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = (await make(world)).body
+    assert await admitted(world, made["secret"]) == [True]
+    monkeypatch.setattr(keys_service, "FRESH_S", -1.0)
+    keys = world.engine.keys
+    async with keys._look_ups, keys._look_ups:  # as if guesses were looked up all the time
+        async with asyncio.timeout(5):
+            assert await keys.check(made["secret"]) is not None
 
 
 async def test_no_secret_is_kept_as_it_is(world: World) -> None:

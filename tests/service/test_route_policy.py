@@ -298,7 +298,7 @@ async def test_merchants_have_their_caps_each_and_the_platform_one_over_all(worl
     capped = on_pool(world, world.engine.pool, policy=Policy(calls=platform))
     mine, others = await capped.bind("a", 1), await capped.bind("b", 1, merchant="n")
     assert [await code(capped, mine) for _ in range(3)] == [None, None, Code.CALLS_CAPPED]
-    assert [await code(capped, others) for _ in range(2)] == [None, Code.CALLS_CAPPED]
+    assert [await code(capped, others) for _ in range(2)] == [None, Code.CALLS_CAPPED_BY_ALL]
     capped.pass_time(DAY)
     assert await code(capped, mine) is None
 

@@ -89,6 +89,21 @@ async def test_it_may_have_partitions_made_and_no_more(bare_world: World) -> Non
     assert len(names) == 6
 
 
+async def test_the_owners_functions_take_nobodys_tables_for_theirs(bare_world: World) -> None:
+    """Whoever calls one may make temporary tables, with triggers that would run as the owner."""
+    found = await bare_world.owner.fetch(
+        "SELECT proname, proconfig, current_schema() AS here, "
+        "has_function_privilege('vnum_tenant', oid, 'EXECUTE') AS tied, "
+        "has_function_privilege('public', oid, 'EXECUTE') AS anybody FROM pg_proc "
+        "WHERE prosecdef AND pronamespace = current_schema()::regnamespace"
+    )
+    assert len(found) >= 5
+    for row in found:
+        assert f"search_path={row['here']}, pg_temp" in row["proconfig"], row["proname"]
+        assert not row["tied"], row["proname"]
+        assert not row["anybody"], row["proname"]
+
+
 async def test_the_rows_of_a_month_are_not_dropped_before_their_time(bare_world: World) -> None:
     """Not by the one function that may: nor while they name somebody, nor while they are not billed."""
     database = bare_world.engine.database

@@ -8,7 +8,7 @@ import msgspec
 
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import SHOPS, SWITCHES
-from vnum.api.calls import cursor, place, within_calendar
+from vnum.api.calls import REJECTED, cursor, place, within_calendar
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.model.refusals import Code, Refused
@@ -54,7 +54,7 @@ class Attempts:
             Endpoint("GET", "/v1/calls/marks", SHOPS, self.marks, MarkQuery),
         ]
 
-    @answers(AttemptList)
+    @answers(AttemptList, within=(*REJECTED, Code.RECIPIENT_UNAVAILABLE))
     async def list(self, call: Call, asked: AttemptQuery) -> Answer:
         """A merchant's refused calls of up to 92 days, 1,000 at a time; kept for 6 months. Never who rang."""
         found = await self._attempts.page(

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from vnum.api.answers import Answer, json_answer
-from vnum.api.auth import KEEPERS
+from vnum.api.auth import KEEPERS, PLATFORMS
 from vnum.api.bodies import Nothing
 from vnum.api.callers import id_of
 from vnum.api.endpoint import Call, Endpoint, answers
@@ -45,8 +45,10 @@ class Blacklist:
         example={"phone": "0571-12345678", "direction": "caller", "merchant_id": "shop-1"},
     )
     async def add(self, call: Call, new: NewListing) -> Answer:
-        """201, or 200 for what is listed already. Holds from the next route on."""
-        entry, added = await self._blacklist.add(new, tie=call.caller.merchants)
+        """201, or 200 for what is listed already. Holds from the next route on. Callees: by platforms only."""
+        entry, added = await self._blacklist.add(
+            new, tie=call.caller.merchants, may_list_callees=call.caller.role in PLATFORMS
+        )
         return json_answer(201 if added else 200, entry)
 
     @answers(BlacklistPage)

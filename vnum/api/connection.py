@@ -31,6 +31,9 @@ MOST_BYTES: Final = 65_536
 WHOLE_S: Final = 1.0
 """How long the rest of a body is waited for here; then its handler waits for it, as long as its limits allow."""
 
+UNREAD_S: Final = 60.0
+"""How long a client may leave answers unread while more than the transport holds (64 KiB) waits for him."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -67,7 +70,7 @@ class Connection(web.RequestHandler):
     """`_waiting` = a request whose body is not whole yet; `_busy` = one is handled on the short way; `_started` =
     aiohttp's loop over requests runs, and waits for the next one whenever it handles none."""
 
-    __slots__ = ("_busy", "_slow", "_started", "_waiting", "_ways")
+    __slots__ = ("_busy", "_slow", "_started", "_unread", "_waiting", "_ways")
 
     def __init__(self, server: web.Server, ways: Ways, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
@@ -75,6 +78,7 @@ class Connection(web.RequestHandler):
         self._waiting: tuple[Way, RawRequestMessage, StreamReader] | None = None
         self._busy = self._started = False
         self._slow: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         self._started = True
@@ -99,6 +103,25 @@ class Connection(web.RequestHandler):
                 self._slow = self._loop.call_later(WHOLE_S, self._begin_slow)
         elif self._messages and not self._busy and idle is not None:
             idle.set_result(None)
+
+    def pause_writing(self) -> None:
+        """More is written than the client reads: he has his time, then the connection ends, whoever waits for him."""
+        super().pause_writing()
+        if self.transport is not None:
+            self._unread = self._loop.call_later(UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._forget_unread()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._forget_unread()
+        super().connection_lost(exc)
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _taken(self) -> tuple[Way, RawRequestMessage, StreamReader] | None:
         """The one request that came, if it may go the short way: it is aiohttp's no more."""
@@ -151,6 +174,7 @@ class Connection(web.RequestHandler):
         elif type(response) is Plain and not self._close:
             if self.transport is not None:
                 self.transport.write(_whole(response))
+                await self._drain_helper()  # answers that nobody reads would pile up in memory
             return
         if self._close:
             response.force_close()

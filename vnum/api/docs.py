@@ -7,7 +7,6 @@ that is typed there stays in the page's memory.
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -87,19 +86,30 @@ def add_docs(app: web.Application, endpoints: Sequence[Endpoint]) -> None:
 def _sending(
     read: Callable[[], bytes], kind: str, max_age_s: int = 0
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Read and packed once, beside the loop: some of it is large."""
+    """Read and packed once, beside the loop: some of it is large. One thread at a time: to describe the types costs a
+    second of a processor, and msgspec fails where two do it at once."""
+    making = asyncio.Lock()
+    ready: dict[bool, bytes] = {}
 
-    @cache
-    def made(packed: bool) -> bytes:
-        return gzip.compress(made(False)) if packed else read()
+    def make(packed: bool) -> None:
+        if False not in ready:
+            ready[False] = read()
+        if packed:
+            ready[True] = gzip.compress(ready[False])
+
+    async def made(packed: bool) -> bytes:
+        if packed not in ready:
+            async with making:
+                if packed not in ready:
+                    await asyncio.to_thread(make, packed)
+        return ready[packed]
 
     async def send(request: web.Request) -> web.Response:
         packed = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
         headers = {**_HEADERS, hdrs.CACHE_CONTROL: f"max-age={max_age_s}", hdrs.VARY: hdrs.ACCEPT_ENCODING}
         if packed:
             headers[hdrs.CONTENT_ENCODING] = "gzip"
-        body = await asyncio.to_thread(made, packed)
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+        return web.Response(body=await made(packed), content_type=kind, charset="utf-8", headers=headers)
 
     return send
 

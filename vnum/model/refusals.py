@@ -94,6 +94,8 @@ class Code(StrEnum):
     PURPOSE_NOT_ALLOWED = "purpose_not_allowed"
     QUIET_HOURS = "quiet_hours"
     CALLS_CAPPED = "calls_capped"
+    CALLS_CAPPED_BY_ALL = "calls_capped_by_all"
+    RECIPIENT_UNAVAILABLE = "recipient_unavailable"
     CALLER_NOT_FOUND = "caller_not_found"
     BLACKLIST_NOT_FOUND = "blacklist_not_found"
 

@@ -15,6 +15,10 @@ from vnum.store.database import Database
 PAGE = 1_000
 
 
+_OF_OTHERS = {Code.CALLER_BLOCKED, Code.RECIPIENT_BLACKLISTED, Code.CALLS_CAPPED_BY_ALL}
+"""What may come of a recipient's dealings with other merchants: to a tied key one code stands for all of them."""
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     attempt_id: UUID
     at: datetime
@@ -53,8 +57,12 @@ class Attempts:
                 call_id=record["call_id"],
                 order_id=record["order_id"],
                 binding_id=record["binding_id"],
-                code=Code(record["code"]),
+                code=_told(Code(record["code"]), tie),
                 caller_class=CallerClass(record["class"]),
             )
             for record in records
         ]
+
+
+def _told(code: Code, tie: Tie) -> Code:
+    return Code.RECIPIENT_UNAVAILABLE if tie is not None and code in _OF_OTHERS else code

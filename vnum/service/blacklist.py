@@ -60,13 +60,16 @@ class Blacklist:
         self._vault = vault
         self._clock = clock
 
-    async def add(self, new: NewListing, *, tie: Tie = None) -> tuple[Listing, bool]:
-        """The entry, and whether it is new; listed again it stays as it was.
+    async def add(self, new: NewListing, *, tie: Tie = None, may_list_callees: bool = True) -> tuple[Listing, bool]:
+        """The entry, and whether it is new; listed again it stays as it was. A shop lists no callees: it could find out
+        whom an order's number reaches, by listing guesses and dialling.
 
         Raises Refused (forbidden, invalid_phone, invalid_caller, invalid_request, merchant_not_found).
         """
         if new.reason is not None and holds_phone(new.reason):
             raise Refused(Code.INVALID_REQUEST, "reason: no phone numbers here, please")
+        if new.direction is Direction.CALLEE and not may_list_callees:
+            raise Refused(Code.FORBIDDEN, "whom nobody may ring the platform lists; release the order's number instead")
         await check_merchant(self._database, new.merchant_id, tie)
         phone = _phone(new)
         now = await peek(self._clock, self._database)

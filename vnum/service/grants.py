@@ -55,7 +55,7 @@ class Grants:
         return _grant(record)
 
     async def withdraw(self, merchant_id: str, isv: str) -> Grant:
-        """At once here, within seconds (FRESH_S) in other processes; what was withdrawn stays so. Raises Refused
+        """At once, in other processes too (`vnum.store.database`); what was withdrawn stays so. Raises Refused
         (grant_not_found)."""
         now = await peek(self._clock, self._database)
         with untied():

@@ -137,8 +137,8 @@ class ApiKeys(KnownKeys):
         return await self.get(key_id)
 
     async def revoke(self, key_id: str) -> bool:
-        """Ends all its secrets at once; False = there is no such key in force. Other processes follow within seconds
-        (FRESH_S)."""
+        """Ends all its secrets at once; False = there is no such key in force. Of an untied key other processes follow
+        within seconds (FRESH_S)."""
         now = await peek(self._clock, self._database)
         async with self._database.acquire() as connection, connection.transaction():
             revoked = await stored.revoke(connection, key_id, now)

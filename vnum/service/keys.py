@@ -2,9 +2,10 @@
 
 import asyncio
 import hmac
+import math
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -18,7 +19,8 @@ from vnum.store.database import Database, is_away
 from vnum.vault import Vault
 
 FRESH_S = 3.0
-"""How long a look-up is believed: a revoked key, or a withdrawn grant, works that much longer in other processes."""
+"""How long a look-up is believed: a revoked key that is not tied works that much longer in other processes. What a
+tied one may see is asked again with each connection (`vnum.store.database`)."""
 
 STALE_S = 600.0
 """How long a key that was good is believed while PostgreSQL, where it would be revoked, does not answer."""
@@ -26,7 +28,8 @@ STALE_S = 600.0
 PATIENCE_S = 2.0
 MOST_KNOWN = 10_000
 LOOK_UPS = 2
-"""Look-ups at a time: guessed keys can not take every connection."""
+"""Look-ups at a time: guessed keys can not take every connection. As many renew what is known and was proved: these
+wait for no guesses."""
 
 SECRET_BYTES = 20
 SIGNING = b"signing"
@@ -95,6 +98,7 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 _NO_SECRETS = (_Secret(_NOBODY, None),)
+_STRANGER = _Known(None, False, _NO_SECRETS, -math.inf)
 
 
 class KnownKeys:
@@ -109,43 +113,39 @@ class KnownKeys:
         self._unknown: dict[str, _Known] = {}
         self._changes = 0
         self._look_ups = asyncio.Semaphore(LOOK_UPS)
+        self._renewals = asyncio.Semaphore(LOOK_UPS)
 
     async def check(self, text: str, *, only_known: bool = False) -> Caller | None:
-        """Whose key this is; None = nobody's. An unknown key costs what a wrong secret costs.
+        """Whose key this is; None = nobody's.
 
-        `only_known` = nothing is looked up: a key that was not good a moment ago is nobody's.
+        `only_known` = nothing is looked up for who was not good a moment ago.
         """
         match = _KEY.fullmatch(text)
         if match is None:
             return None
         key_id, secret = match.groups()
-        known = self._good.get(key_id)
-        if known is None or time.monotonic() - known.read_at > FRESH_S:
-            if known is None and only_known:
-                return None
-            known = await self._look_up(key_id)
         sent = sha256(secret.encode()).digest()
-        if known.signed or not self._matches(known, sent):
-            return None
-        if not known.used:
-            await self._use(key_id, known)
-        return known.caller
+        return await self._proved(key_id, lambda known: self._matches(known, sent), only_known=only_known)
 
     async def check_signed(
         self, key_id: str, text: bytes, signature: bytes, *, only_known: bool = False
     ) -> Caller | None:
         """Who signed the text (HMAC-SHA256, raw); None = nobody who may. Does not look at time and nonce."""
-        known = self._good.get(key_id) if _KEY_ID.fullmatch(key_id) else None
-        if known is None or time.monotonic() - known.read_at > FRESH_S:
-            if not _KEY_ID.fullmatch(key_id) or (known is None and only_known):
-                return None
-            known = await self._look_up(key_id)
-        secrets = known.secrets if known.signed else _NO_SECRETS
-        good = [
-            hmac.compare_digest(hmac.digest(secret.value, text, "sha256"), signature) and self._stands(secret)
-            for secret in secrets
-        ]
-        if not (known.signed and any(good)):
+        if not _KEY_ID.fullmatch(key_id):
+            return None
+        return await self._proved(key_id, lambda known: self._signs(known, text, signature), only_known=only_known)
+
+    async def _proved(self, key_id: str, proves: Callable[[_Known], bool], *, only_known: bool) -> Caller | None:
+        """Who is refused was looked up in this very request, whether there is such a key or not: the time of a refusal
+        tells nothing of ids, and a secret that another process made a moment ago is good here."""
+        known = self._good.get(key_id, _STRANGER)
+        good, began = proves(known), time.monotonic()
+        if not good and only_known:
+            return None
+        if not good or began - known.read_at > FRESH_S:
+            known = await self._look_up(key_id, began, self._renewals if good else self._look_ups)
+            good = proves(known)
+        if not good:
             return None
         if not known.used:
             await self._use(key_id, known)
@@ -157,8 +157,15 @@ class KnownKeys:
         self._good.pop(key_id, None)
         self._unknown.pop(key_id, None)
 
+    def _signs(self, known: _Known, text: bytes, signature: bytes) -> bool:
+        good = [
+            hmac.compare_digest(hmac.digest(secret.value, text, "sha256"), signature) and self._stands(secret)
+            for secret in (known.secrets if known.signed else _NO_SECRETS)
+        ]
+        return known.signed and any(good)
+
     def _matches(self, known: _Known, sent: bytes) -> bool:
-        for secret in known.secrets:
+        for secret in _NO_SECRETS if known.signed else known.secrets:
             if hmac.compare_digest(secret.value, sent):
                 return self._stands(secret)
         return False
@@ -177,13 +184,13 @@ class KnownKeys:
             if not is_away(trouble):
                 raise
 
-    async def _look_up(self, key_id: str) -> _Known:
-        """From PostgreSQL, unless another request has read it meanwhile."""
-        async with self._look_ups:
+    async def _look_up(self, key_id: str, since: float, few: asyncio.Semaphore) -> _Known:
+        """From PostgreSQL, unless another request has read it since then."""
+        async with few:
             now = time.monotonic()
             for seen in (self._good, self._unknown):
                 known = seen.get(key_id)
-                if known is not None and now - known.read_at <= FRESH_S:
+                if known is not None and known.read_at > since:
                     return known
             changes = self._changes
             try:

@@ -101,6 +101,8 @@ class Signing:
 
 def _instant(timestamp: str) -> datetime:
     """RFC 3339 with its offset, or milliseconds since 1970. Raises Refused (signature_invalid)."""
+    if not timestamp.isascii():  # bytes that are no text come as halves of pairs, which msgspec takes for a fault
+        raise _invalid()
     if _EPOCH_MS.fullmatch(timestamp):
         return datetime.fromtimestamp(int(timestamp) / 1000, UTC)
     try:

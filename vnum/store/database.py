@@ -10,6 +10,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from vnum.model.acting import Acting, acting
 from vnum.model.instants import FOREVER
+from vnum.model.refusals import Code, Refused
 from vnum.store.queries import queries
 
 APP_ROLE = "vnum_app"
@@ -23,6 +24,9 @@ SQL = queries("tenancy")
 
 class Database(asyncpg.Pool):
     """A pool whose connections know for whom they are taken (`vnum.model.acting`).
+
+    What a process remembers of a key may be seconds old. So a tied connection asks again, in the statement that ties
+    it: a key revoked, or a grant withdrawn, in any other process counts from the next request on.
 
     What a tied key's request sends, by any method of the pool, runs as the role vnum_tenant in a transaction that ends
     with the use of the connection: row-level security shows it what the key is tied to. Its snapshot is taken once: an
@@ -39,7 +43,9 @@ class Database(asyncpg.Pool):
 async def _tied(acquired: AbstractAsyncContextManager[Proxy], who: Acting) -> AsyncIterator[Proxy]:
     merchants = None if who.merchants is None else sorted(who.merchants)
     async with acquired as connection, connection.transaction(isolation="repeatable_read"):
-        await connection.execute(SQL["tie"], merchants, who.carrier)
+        said = await connection.fetchrow(SQL["tie"], merchants, who.carrier, who.by)
+        if said is None or said["revoked"]:
+            raise Refused(Code.UNAUTHORIZED, "this key was revoked")
         yield connection
 
 

@@ -104,8 +104,14 @@ WITH item AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT i.*, CASE WHEN i.code = '' AND i.caps IS NOT NULL
                           AND (i.recipient_hash IN (SELECT counted.recipient_hash FROM counted)) IS NOT TRUE
-                     THEN 'calls_capped' ELSE i.code END AS said
+                     THEN CASE WHEN o.own THEN 'calls_capped' ELSE 'calls_capped_by_all' END ELSE i.code END AS said
     FROM item AS i
+    LEFT JOIN LATERAL (  -- whether the merchant's own calls come to a cap of his
+        SELECT contacts_since(c.instants, c.merchants, i.hour_ago, i.merchant_id) >= i.caps[1]
+            OR contacts_since(c.instants, c.merchants, i.day_ago, i.merchant_id) >= i.caps[2] AS own
+        FROM contacts c WHERE i.code = '' AND i.caps IS NOT NULL
+            AND c.cell = i.recipient_cell AND c.recipient_hash = i.recipient_hash LIMIT 1
+    ) AS o ON true
 ), tried AS MATERIALIZED (
     SELECT j.*,
            1 + (SELECT count(*) FROM wrong_extensions w
