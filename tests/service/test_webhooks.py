@@ -235,6 +235,42 @@ async def test_an_isv_hears_while_the_merchant_lets_it_act_for_him(world: World,
     assert receiver.got == []
 
 
+@pytest.mark.parametrize("end", ["revoked", "expires"])
+async def test_an_isvs_subscription_ends_with_its_key(world: World, receiver: Receiver, end: str) -> None:
+    """Though the merchant never withdrew the grant. A platform's goes on without the key that made it."""
+    keys = world.engine.keys
+    expires_at = world.now + 2 * HOUR + HOUR / 2 if end == "expires" else None
+    isv = (await keys.make(Role.ISV, expires_at=expires_at)).key_id
+    await world.engine.grants.give("m", isv)
+    new = NewWebhook(url="https://shop.example.com/", events=[Event.BINDING_RELEASED, *ENDS, Event.CALL_ENDED])
+    webhook, _ = await world.engine.webhooks.add(new, Caller(key_id=isv, role=Role.ISV, merchants=frozenset({"m"})))
+    others, _ = await subscribe(world, receiver, Event.BINDING_RELEASED)
+
+    async def released(n: int) -> int:
+        """How many events are kept for it after a call and a release."""
+        binding = await world.bind(f"o{n}", n)
+        world.pass_time(HOUR)
+        await call(world, binding, f"c{n}")
+        await world.engine.lifetime.release(binding.binding_id, "x")
+        return await world.count("webhook_deliveries WHERE webhook_id = $1", webhook.webhook_id)
+
+    assert await released(1) == 2
+    if end == "revoked":
+        await keys.revoke(isv)
+    else:
+        assert await released(2) == 4
+        world.pass_time(HOUR)
+    had = 2 if end == "revoked" else 4
+    assert await released(3) == had
+    await world.bind("ends", 4, ttl_days=1)
+    world.pass_time(2 * DAY)
+    await world.engine.care.tend()
+    assert await world.count("webhook_deliveries WHERE webhook_id = $1", webhook.webhook_id) == had
+    assert await world.engine.deliverer.lane(webhook.webhook_id) == 0, "what waits is not sent"
+    assert await deliver(world) == had // 2 + 1, "to the platform only"
+    assert await world.count("webhook_deliveries WHERE webhook_id = $1", others.webhook_id) == had // 2 + 1
+
+
 # Ends, which no command brings about
 
 

@@ -222,7 +222,7 @@ WITH mark AS (
            $2, binding_event($4::uuid, slot.merchant_id, slot.order_id, slot.host, slot.extension,
                              may_read_number(w.role, (SELECT order_status FROM ordered)), slot.bound_at, slot.expires_at,
                              $2, 'binding_released')
-    FROM slot CROSS JOIN LATERAL listeners('binding.released', slot.merchant_id) AS w
+    FROM slot CROSS JOIN LATERAL listeners('binding.released', slot.merchant_id, $2) AS w
     ON CONFLICT DO NOTHING
 )
 UPDATE bindings b SET ended_at = $2, release_reason = $6

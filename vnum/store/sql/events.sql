@@ -30,7 +30,7 @@ SELECT b.cell, w.webhook_id, event_id(b.cell, $6, 0, $2 || b.binding_id || b.end
        $6, $6, binding_event(b.binding_id, b.merchant_id, b.order_id, b.host, b.extension,
                              may_read_number(w.role, o.order_status), b.bound_at, b.expires_at, b.ended_at, $7)
 FROM bindings b
-CROSS JOIN LATERAL listeners($2, b.merchant_id) AS w
+CROSS JOIN LATERAL listeners($2, b.merchant_id, $6) AS w
 LEFT JOIN LATERAL (
     SELECT o.order_status FROM orders o
     WHERE o.cell = b.cell AND o.merchant_id = b.merchant_id AND o.order_id = b.order_id LIMIT 1
@@ -46,7 +46,7 @@ INSERT INTO webhook_deliveries (cell, webhook_id, event_id, merchant_id, event, 
 SELECT $1, w.webhook_id, event_id($1, $2, i.n, 'invoice.closed' || i.number), i.merchant_id, 'invoice.closed',
        i.merchant_id, $2, $2, i.data
 FROM unnest($3::text[], $4::text[], $5::json[]) WITH ORDINALITY AS i (number, merchant_id, data, n)
-CROSS JOIN LATERAL listeners('invoice.closed', i.merchant_id) AS w
+CROSS JOIN LATERAL listeners('invoice.closed', i.merchant_id, $2) AS w
 ON CONFLICT DO NOTHING;
 
 -- name: pool_lows
@@ -66,6 +66,6 @@ DELETE FROM pool_lows WHERE subject = ANY ($1::text[]);
 INSERT INTO webhook_deliveries (cell, webhook_id, event_id, merchant_id, event, subject, at, due_at, data)
 SELECT $1, w.webhook_id, event_id($1, $2, i.n, 'pool.low' || i.subject), NULL, 'pool.low', i.subject, $2, $2, i.data
 FROM unnest($3::text[], $4::json[]) WITH ORDINALITY AS i (subject, data, n)
-CROSS JOIN LATERAL listeners('pool.low', NULL) AS w
+CROSS JOIN LATERAL listeners('pool.low', NULL, $2) AS w
 WHERE w.role = 'platform'
 ON CONFLICT DO NOTHING;
