@@ -267,7 +267,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         bills=Bills(database, clock),
         usages=Usages(database, clock),
         spending=spending,
-        messages=Messages(database, vault, registry, clock, cells, gateway, opt_outs.wants_no_texts),
+        messages=Messages(database, vault, registry, clock, cells, gateway, opt_outs.wants_no_texts, policies),
         webhooks=Webhooks(database, vault, clock, parts.webhook_reach),
         deliverer=deliverer,
         keys=keys,

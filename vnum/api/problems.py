@@ -56,6 +56,7 @@ STATUS: Final[dict[str, int]] = {
     Code.PURPOSE_NOT_ALLOWED: 403,
     Code.QUIET_HOURS: 403,
     Code.CALLS_CAPPED: 403,
+    Code.TEXTS_CAPPED: 403,
     Code.NOT_FOUND: 404,
     Code.MERCHANT_NOT_FOUND: 404,
     Code.HOST_NOT_FOUND: 404,

@@ -94,6 +94,7 @@ class Code(StrEnum):
     PURPOSE_NOT_ALLOWED = "purpose_not_allowed"
     QUIET_HOURS = "quiet_hours"
     CALLS_CAPPED = "calls_capped"
+    TEXTS_CAPPED = "texts_capped"
     CALLER_NOT_FOUND = "caller_not_found"
     BLACKLIST_NOT_FOUND = "blacklist_not_found"
 
