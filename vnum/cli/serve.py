@@ -21,12 +21,15 @@ from vnum.api.server import serve as serve_api
 from vnum.cli.session import bring_up, command, console, parts, servers
 from vnum.engine import Engine, open_engine
 from vnum.model.acting import apart
+from vnum.model.refusals import Refused
 from vnum.servers import Endpoints
 from vnum.service.keys import Role
+from vnum.service.merchants import NewMerchant
 from vnum.settings import Settings
 
 BACKLOG = 1024
 DEMO = "demo"
+DEMO_SHOP = "demo-shop"
 YOUNG = 50_000
 """So many more objects with references than before, and the garbage collector looks at them: a few hundred requests
 under way have ten thousand, and hardly any of theirs needs it."""
@@ -187,17 +190,26 @@ async def _demo_keys(engine: Engine, *, wanted: bool) -> AsyncIterator[None]:
         yield
         return
     made = {role: await engine.keys.make(role, note=DEMO) for role in Role}
+    await _let_act(engine, made[Role.ISV].key_id)
     table = Table(title="demo keys: shown this once, good until this server stops")
     table.add_column("role")
     table.add_column("Authorization: Bearer", no_wrap=True)
     for role, key in made.items():
         table.add_row(role, key.text)
     console.print(table)
+    console.print(f"the isv key acts for merchant {DEMO_SHOP}, which is registered here; others can grant it so, too")
     try:
         yield
     finally:
         for key in made.values():
             await engine.keys.revoke(key.key_id)
+
+
+async def _let_act(engine: Engine, isv: str) -> None:
+    """An isv sees nothing without a merchant's grant."""
+    with suppress(Refused):  # it is there since the last time
+        await engine.merchants.add(NewMerchant(merchant_id=DEMO_SHOP, name="Demo shop"))
+    await engine.grants.give(DEMO_SHOP, isv)
 
 
 def _announce(settings: Settings, endpoints: Endpoints, workers: int) -> None:
