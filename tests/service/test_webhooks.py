@@ -328,17 +328,45 @@ async def test_a_released_binding_does_not_expire(world: World, receiver: Receiv
     assert receiver.types == ["binding.released"]
 
 
-@pytest.mark.parametrize(("days", "told"), [(3, ["binding.expired"]), (4, ["binding.expiring", "binding.expired"])])
-async def test_a_life_of_three_days_is_near_its_end_from_the_beginning(
-    world: World, receiver: Receiver, days: int, told: list[str]
+async def hours_of_events(world: World, receiver: Receiver, hours: int) -> list[tuple[int, str]]:
+    """What is told from now on, and how many hours later."""
+    told: list[tuple[int, str]] = []
+    before = len(receiver.types)
+    for hour in range(1, hours + 1):
+        world.pass_time(HOUR)
+        await world.engine.care.tend()
+        await deliver(world)
+        told += [(hour, kind) for kind in receiver.types[before + len(told) :]]
+    return told
+
+
+@pytest.mark.parametrize(
+    ("days", "near"),
+    [
+        (1, 24 - 2),  # 2.4 hours ahead, told with the first look after it
+        (2, 48 - 4),
+        (3, 72 - 7),
+        (4, 96 - 72 + 1),
+    ],
+)
+async def test_of_a_short_life_a_tenth_is_its_nearing_end(
+    world: World, receiver: Receiver, days: int, near: int
 ) -> None:
     await subscribe(world, receiver, *ENDS)
     await world.bind("a", ttl_days=days)
-    for _ in range(6):
-        world.pass_time(DAY)
-        await world.engine.care.tend()
-    await deliver(world)
-    assert receiver.types == told
+    told = await hours_of_events(world, receiver, 24 * days + 6)
+    assert told == [(near, "binding.expiring"), (24 * days + 1, "binding.expired")]
+
+
+async def test_a_short_life_that_is_extended_nears_another_end(world: World, receiver: Receiver) -> None:
+    await subscribe(world, receiver, *ENDS)
+    binding = await world.bind("a", ttl_days=1)
+    assert await hours_of_events(world, receiver, 23) == [(22, "binding.expiring")]
+    await world.engine.lifetime.extend(binding.binding_id, 7)
+    assert await hours_of_events(world, receiver, 24 * 8) == [
+        (24 * (8 - 3) + 1 - 23, "binding.expiring"),
+        (24 * 8 + 1 - 23, "binding.expired"),
+    ]
 
 
 async def test_two_workers_tell_an_end_once(world: World, receiver: Receiver) -> None:
