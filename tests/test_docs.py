@@ -52,7 +52,7 @@ def test_every_make_target_it_names_exists(document: Path) -> None:
 def test_every_command_it_names_exists(document: Path) -> None:
     texts = words(document) + lines_of_code(document)
     for text in texts:
-        found = re.match(r"(?:\.venv/bin/)?vnum ([a-z]+)(?: ([a-z]+))?", text)
+        found = re.match(r"(?:\.venv/bin/)?vnum ([a-z]+(?:-[a-z]+)?)(?: ([a-z]+))?", text)
         if found:
             command = main.commands[found[1]]
             if found[2] and isinstance(command, click.Group):
@@ -68,7 +68,7 @@ def test_every_setting_it_names_exists(document: Path) -> None:
 
 def test_the_readme_says_who_uses_each_command() -> None:
     rows = (ROOT / "README.md").read_text().split("## The commands")[1].split("\n## ")[0]
-    named = {" ".join(re.findall(r"^[a-z]+|(?<= )[a-z]+", word)) for word in CODE.findall(rows)}
+    named = {" ".join(re.findall(r"^[a-z]+(?:-[a-z]+)?|(?<= )[a-z]+", word)) for word in CODE.findall(rows)}
     leaves = {
         f"{name} {part}" if part else name
         for name, found in main.commands.items()

@@ -220,7 +220,8 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     records = Records(database, vault, registry, keeper, clock, cells, parts.keep)
     spending = Spending(database, clock)
     keys = ApiKeys(database, vault, clock)
-    binder = Binder(database, vault, registry, supply, care, spending, clock, cells)
+    lifecycle = Lifecycle(database, registry, supply, clock, cells)
+    binder = Binder(database, vault, registry, supply, care, spending, lifecycle, clock, cells)
     labels = Labels(database, vault, binder, clock, cells)
     lifetime = Lifetime(database, registry, supply, clock, cells)
     calls = Calls(database, labels, cells)
@@ -240,7 +241,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         care=care,
         binder=binder,
         lifetime=lifetime,
-        lifecycle=Lifecycle(database, registry, supply, clock, cells),
+        lifecycle=lifecycle,
         recipients=RecipientChanger(database, vault, registry, lifetime, clock),
         labels=labels,
         prints=Prints(database, labels, clock),
@@ -267,7 +268,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         bills=Bills(database, clock),
         usages=Usages(database, clock),
         spending=spending,
-        messages=Messages(database, vault, registry, clock, cells, gateway, opt_outs.wants_no_texts),
+        messages=Messages(database, vault, registry, clock, cells, gateway, opt_outs.wants_no_texts, policies),
         webhooks=Webhooks(database, vault, clock, parts.webhook_reach),
         deliverer=deliverer,
         keys=keys,

@@ -35,7 +35,9 @@ OPT_OUTS: Final = Counter("vnum_opt_outs", "Recipients' noes, said and withdrawn
 MARKS: Final = Counter("vnum_call_marks", "Keys pressed after calls.", ["mark"], registry=_ALONE)
 DECRYPTS: Final = Counter("vnum_decrypts", "Orders decrypted or refused.", ["scene", "code"], registry=_ALONE)
 
-MESSAGES: Final = Counter("vnum_messages", "Texts handed to the gateway, by state.", ["state"], registry=_ALONE)
+MESSAGES: Final = Counter(
+    "vnum_messages", "Texts by state: sent, failed, or capped (not sent).", ["state"], registry=_ALONE
+)
 DELIVERIES: Final = Counter(
     "vnum_webhook_deliveries", "Attempts to deliver events, by outcome.", ["outcome"], registry=_ALONE
 )

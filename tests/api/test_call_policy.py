@@ -319,7 +319,17 @@ async def test_no_phone_stands_in_what_is_kept_of_policies(world: World) -> None
     await route(world, made["extension"], "c2")
     await world.post("/v1/calls/marks", {"call_id": "c1", "mark": "complaint", "at": "2026-10-05T04:00:00Z"},
                      role="switch")  # fmt: skip
-    tables = ("opt_outs", "callers", "blacklist", "contacts", "reached", "call_attempts", "call_marks", "audit_entries")
+    tables = (
+        "opt_outs",
+        "callers",
+        "blacklist",
+        "contacts",
+        "texted",
+        "reached",
+        "call_attempts",
+        "call_marks",
+        "audit_entries",
+    )
     for table in tables:
         text = str(await world.owner.fetch(f"SELECT t::text FROM {table} t"))
         assert not [phone for phone in (PHONE, OTHER_PHONE, CALLER) if phone in text], table

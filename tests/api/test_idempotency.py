@@ -171,6 +171,46 @@ async def test_route_is_decided_anew_each_time_and_its_answer_not_stored(world: 
     assert await world.owner.fetchval("SELECT body FROM idempotency_keys") == b""
 
 
+async def test_an_answer_is_not_given_again_to_a_key_that_lost_its_merchant(world: World) -> None:
+    """It is asked anew, as under no Idempotency-Key; and what was done once is not done again."""
+    await world.stock()
+    binding = (await world.bind()).body
+    made = (await world.post("/v1/keys", {"role": "isv"}, role="admin")).body
+    isv = made["secret"]
+
+    async def grant(method: str, merchant: str) -> None:
+        reply = await world.call(method, f"/v1/merchants/{merchant}/grants/{made['key_id']}")
+        assert reply.status == 200, reply.body
+
+    async def asked(key: str | None) -> list[Any]:
+        item = {"merchant_id": "m1", "order_id": "o1"}
+        replies = [
+            await world.post("/v1/labels/current", {"items": [item]}, role=isv, key=key),
+            await world.post("/v1/orders/m1/o1/extend", {"days": 7}, role=isv, key=key),
+        ]
+        return [(reply.status, reply.body.get("results", reply.code)) for reply in replies]
+
+    async def told() -> bool:
+        return "18400913965" in str(await asked("k"))
+
+    await grant("PUT", "m1")
+    assert await told()
+    assert await extended(world) == "2026-11-11"
+    await grant("DELETE", "m1")
+    assert await asked("k") == await asked(None)
+    assert not await told()
+    await grant("PUT", "m2")
+    assert not await told()
+    await grant("PUT", "m1")
+    assert await told(), "asked anew, since it is tied to two now"
+    assert await extended(world) == "2026-11-11", "the extension that was asked anew is undone"
+    replay = await world.post("/v1/orders/m1/o1/extend", {"days": 7}, role=isv, key="k")
+    assert (replay.body["expires_at"], replay.headers["Idempotency-Replayed"]) == ("2026-11-11T04:00:00Z", "true")
+    await grant("DELETE", "m2")
+    again = await world.post("/v1/orders/m1/o1/extend", {"days": 7}, role=isv, key="k")
+    assert (again.raw, binding["expires_at"]) == (replay.raw, "2026-11-04T04:00:00Z")
+
+
 async def test_after_24_hours_a_key_is_free(world: World) -> None:
     await world.stock()
     path = f"/v1/bindings/{(await world.bind()).body['binding_id']}/extend"

@@ -246,6 +246,30 @@ async def test_a_parcel_that_is_added_travels(world: World) -> None:
     assert (await seen(world, made))["expires_at"] == "2026-10-12T04:00:00Z"
 
 
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_parcel_that_a_repeated_bind_adds_travels_too(world: World, *, many: bool) -> None:
+    """And what it brings again changes nothing."""
+    await world.stock()
+    await policy(world, end_after_signed_days=7)
+    made = (await world.bind(parcels=[SF1])).body
+    assert (await tell(world, "signed"))["ends_at"] == "2026-10-12T04:00:00Z"
+
+    async def again(*parcels: Any) -> Any:
+        asked = order("o1", parcels=list(parcels))
+        if not many:
+            return (await world.post("/v1/bindings", asked)).body
+        return (await world.post("/v1/bindings/batch", {"items": [asked]})).body["results"][0]["binding"]
+
+    assert (await again(SF1))["expires_at"] == "2026-10-12T04:00:00Z"
+    for _ in range(2):
+        more = await again(SF1, SF2, SF2)
+        assert (more["binding_id"], more["expires_at"]) == (made["binding_id"], made["expires_at"])
+        assert (await seen(world, made))["expires_at"] == made["expires_at"]
+    assert (await tell(world, "signed", **SF2))["ends_at"] == "2026-10-12T04:00:00Z"
+    added = await world.owner.fetch("SELECT actors FROM audit_entries WHERE did = 'order.parcels_added'")
+    assert [list(row["actors"]) for row in added] == [[world.keys["platform"].split("_")[1]]]
+
+
 async def merged(world: World) -> tuple[Any, Any]:
     """Two orders of a recipient in one parcel, of two merchants."""
     await world.stock()

@@ -9,6 +9,8 @@ from uuid import UUID
 import pytest
 
 from tests.receiver import Receiver, receiving
+from vnum.model.call_policy import PlatformPolicy
+from vnum.service.route import Policy
 
 from .conftest import HOST, OTHER_PHONE, PHONE, OpenWorld, Reply, World
 
@@ -213,6 +215,84 @@ async def test_a_tied_key_texts_for_its_own_merchants(world: World, gateway: Rec
     mine = sent.body["message_id"]
     assert (await text(world, token, role=own, message_id=mine)).body == sent.body
     assert len(gateway.got) == 1
+
+
+async def policy(world: World, merchant: str = "m1", **fields: int | None) -> None:
+    assert (await world.call("PUT", f"/v1/merchants/{merchant}/call-policy", fields)).status == 200
+
+
+async def codes(world: World, *sent: tuple[str, str]) -> list[str | None]:
+    """Of texts of (merchant, token)."""
+    return [(await text(world, token, merchant_id=merchant)).code for merchant, token in sent]
+
+
+async def test_a_recipient_gets_so_many_texts_of_a_merchant(world: World, gateway: Receiver) -> None:
+    """On whatever order of his, by whichever key; another merchant's and another recipient's are not counted."""
+    await policy(world, texts_per_hour=2, texts_per_day=3)
+    one, two = await bound(world), await bound(world, "o2")
+    other = await bound(world, "other", recipient_phone=OTHER_PHONE)
+    of_m2 = await bound(world, "o1", merchant_id="m2")
+    assert await codes(world, ("m1", one), ("m1", two), ("m1", one)) == [None, None, "texts_capped"]
+    assert await codes(world, ("m1", other), ("m2", of_m2)) == [None, None]
+    assert len(gateway.got) == 4
+    world.advance(hours=1)
+    assert await codes(world, ("m1", two), ("m1", two)) == [None, "texts_capped"]
+    world.advance(hours=23)
+    assert await codes(world, ("m1", two)) == [None]
+    await policy(world, texts_per_hour=None, texts_per_day=None)
+    assert await codes(world, *[("m1", one)] * 7) == [None] * 7
+    assert await world.rows("messages") == len(gateway.got) == 13, "nothing is left of what was refused"
+
+
+async def test_by_default_there_is_a_cap(world: World) -> None:
+    token = await bound(world)
+    assert await codes(world, *[("m1", token)] * 6) == [None] * 5 + ["texts_capped"]
+
+
+async def test_all_merchants_together_are_capped_too(open_world: OpenWorld, gateway: Receiver, tmp_path: Path) -> None:
+    key = tmp_path / "gateway.key"
+    key.touch(0o600)
+    key.write_text("g-secret\n")
+    capped = Policy(calls=PlatformPolicy(all_texts_per_hour=2, all_texts_per_day=3, texts_per_hour=None))
+    async with open_world(sms_gateway_url=gateway.url, sms_gateway_key_file=key, policy=capped) as world:
+        await world.stock()
+        await world.post("/v1/message-templates", TEMPLATE)
+        one, two = ("m1", await bound(world)), ("m2", await bound(world, merchant_id="m2"))
+        assert await codes(world, one, two, one, two) == [None, None, "texts_capped", "texts_capped"]
+        world.advance(hours=1)
+        assert await codes(world, two, one) == [None, "texts_capped"]
+
+
+async def test_a_repeat_counts_once_and_a_refused_one_may_be_sent_later(world: World, gateway: Receiver) -> None:
+    await policy(world, texts_per_hour=1)
+    token = await bound(world)
+    ids = [str(UUID(int=n)) for n in (1, 2)]
+    for _ in range(2):
+        assert (await text(world, token, key="a", message_id=ids[0])).status == 201
+        assert (await text(world, token, message_id=ids[0])).status == 201
+        refused = await text(world, token, key="b", message_id=ids[1])
+        assert (refused.status, refused.code) == (403, "texts_capped")
+    world.advance(hours=1)
+    assert (await text(world, token, key="b", message_id=ids[1])).body["state"] == "sent"
+    assert len(gateway.got) == 2
+
+
+async def test_texts_at_once_are_counted_one_after_the_other(world: World, gateway: Receiver) -> None:
+    await policy(world, texts_per_hour=3)
+    token = await bound(world)
+    replies = await asyncio.gather(*(text(world, token) for _ in range(12)))
+    assert sorted(reply.status for reply in replies) == [201] * 3 + [403] * 9
+    assert len(gateway.got) == 3
+
+
+async def test_counted_texts_are_forgotten(world: World) -> None:
+    await text(world, await bound(world))
+    await text(world, await bound(world, "o2", recipient_phone=OTHER_PHONE))
+    erased = await world.post("/v1/recipients/erase", {"phone": OTHER_PHONE, "reason": "asked"}, role="admin")
+    assert (erased.status, await world.rows("texted")) == (200, 1)
+    world.advance(days=2, seconds=1)
+    await world.engine.care.tend()
+    assert await world.rows("texted") == 0
 
 
 async def test_templates(world: World) -> None:

@@ -21,6 +21,7 @@ APART = {
     "migrate": "the schema keeps its own history",
     "keys master rotate": "an entry in its own transaction",
     "serve": "its changes are its callers'",
+    "switch": "a client of the API, under a key of its own",
 }
 """Commands that open no engine by `session.engine`, and why they leave no entry there."""
 
@@ -28,6 +29,7 @@ CHANGING = {
     *("hosts import", "pool rebuild", "records import", "records decide", "disputes resolve"),
     *("invoice close", "invoice note", "invoice rerate", "tariff add", "tariff assign", "webhooks replay"),
     *("keys add", "keys rotate", "keys change", "keys revoke", "retention run", "subject erase", "clock accept"),
+    *("callers register", "callers remove", "blacklist add", "blacklist remove", "opt-out say", "opt-out withdraw"),
 }
 
 

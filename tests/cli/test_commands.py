@@ -31,11 +31,12 @@ class Shell:
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
 
-    def run(self, *arguments: str, **more: str) -> Result:
-        return CliRunner().invoke(main, arguments, env={**self.environment, **more})
+    def run(self, *arguments: str, typed: str | None = None, **more: str) -> Result:
+        """`typed` = the standard input."""
+        return CliRunner().invoke(main, arguments, input=typed, env={**self.environment, **more})
 
-    def good(self, *arguments: str) -> str:
-        result = self.run(*arguments)
+    def good(self, *arguments: str, typed: str | None = None) -> str:
+        result = self.run(*arguments, typed=typed)
         assert result.exit_code == 0, result.output
         return result.output
 

@@ -77,6 +77,13 @@ async def test_it_serves_with_workers_and_leaves_nothing_running(tmp_path: Path)
             http.post("/v1/hosts", json=host) as response,
         ):
             assert response.status == 201
+        headers = {"Authorization": f"Bearer {keys['isv']}"}
+        webhook = {"url": "https://shop.example.com/hook", "events": ["call.ended"]}
+        async with (
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=headers) as http,
+            http.post("/v1/webhooks", json=webhook) as response,
+        ):
+            assert response.status == 201, "the isv's key acts for a merchant"
         family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) >= 3, "two servers and a second worker"
         process.send_signal(signal.SIGTERM)

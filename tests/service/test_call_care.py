@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from tests.engines import DAY, World
 from tests.service.test_route_policy import mark, policy, register
+from vnum.model.retention import Keep
 from vnum.service.call_record import CallRecord
-from vnum.service.care import ATTEMPTS_KEPT, CONTACTS_KEPT, MARKED_KEPT
+from vnum.service.care import CONTACTS_KEPT
 from vnum.service.keep import Status
 from vnum.store import routes as stored
 
@@ -28,8 +29,8 @@ async def test_what_counts_no_more_is_forgotten(world: World) -> None:
     assert await kept(world) == everything
     for span, gone in (
         (CONTACTS_KEPT, {"wrong_extensions": 0, "contacts": 0}),
-        (ATTEMPTS_KEPT - CONTACTS_KEPT - timedelta(hours=1), {}),
-        (MARKED_KEPT - ATTEMPTS_KEPT + DAY, {"parties": 0, "call_attempts": 0}),
+        (timedelta(days=Keep().calls_days) - CONTACTS_KEPT - timedelta(hours=1), {}),
+        (DAY, {"parties": 0, "call_attempts": 0}),
         (5 * DAY, {"reached": 0}),
     ):
         world.pass_time(span)

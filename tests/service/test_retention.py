@@ -5,17 +5,22 @@ from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from tests.engines import DAY, World, connect_owner, open_world
+from tests.engines import DAY, World, connect_owner, open_world, phone
 from vnum.finance import OfPeriod, Period, export_csv
+from vnum.model.lifecycle import EventType
 from vnum.model.retention import Keep, after
 from vnum.servers import Endpoints
+from vnum.service import retention as service
 from vnum.service.call_record import CallRecord
 from vnum.service.clock import ManualClock
-from vnum.service.labels import LabelItem
+from vnum.service.labels import LabelItem, Reader
+from vnum.service.lifecycle import NewEvent
 from vnum.service.notes import NewRerating
 from vnum.service.records import Status
+from vnum.service.retention import Retention
 from vnum.store import retention as stored
 from vnum.store.migrate import drop, migrate
 
@@ -186,6 +191,62 @@ async def test_a_key_that_is_gone_seals_nothing_of_a_worker_that_still_has_it(ol
     assert result.status is Status.RATED
     row = await old.owner.fetchrow("SELECT caller, caller_hash FROM calls WHERE call_id = 'late'")
     assert tuple(row) == (None, None)
+
+
+LOGS = """
+SELECT (SELECT count(*) FROM prints), (SELECT count(*) FROM order_events), (SELECT count(*) FROM recipient_changes)
+"""
+
+
+async def a_log(world: World, order_id: str, number: int) -> None:
+    """A print, an event and a change of the recipient."""
+    binding = await world.bind(order_id, number)
+    await world.engine.prints.label("m", order_id, "json", Reader(prints=True))
+    await world.engine.lifecycle.tell("m", order_id, NewEvent(type=EventType.SHIPPED))
+    await world.engine.recipients.change(binding.binding_id, phone(number + 1), "moved")
+
+
+async def test_what_was_printed_and_told_goes_with_the_logs(old: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "SLICE", 1)
+    for n in range(3):
+        await a_log(old, f"o{n}", 10 * n + 1)
+    term = timedelta(days=Keep().logs_days)
+    await go_to(old, 2012, 4, 20)
+    again = await old.bind("o0", 2)
+    await old.engine.lifetime.extend(again.binding_id, 30)
+    old.pass_time(BEGIN + term - old.now - DAY)
+    done = await old.engine.retention.run()
+    assert (done.prints, done.order_events, done.recipient_changes) == (0, 0, 0)
+    old.pass_time(2 * DAY)
+    done = await old.engine.retention.run()
+    assert (done.prints, done.order_events, done.recipient_changes) == (3, 0, 3)
+    assert tuple(await old.owner.fetchrow(LOGS)) == (0, 3, 0), "the orders had numbers since then"
+    old.pass_time(30 * DAY)
+    assert (await old.engine.retention.run()).order_events == 2, "all but the one that was bound again"
+    old.pass_time(90 * DAY)
+    assert (await old.engine.retention.run()).order_events == 1
+
+
+async def test_terms_of_calls_and_logs_are_settings(old: World) -> None:
+    binding = await old.bind("a")
+    await a_log(old, "b", 3)
+    await old.engine.lifetime.release(binding.binding_id, "x")
+    assert (await old.dial(binding)).code
+    assert await old.count("call_attempts") == 1
+    keep = Keep(calls_days=10, logs_days=200)
+    short = Retention(old.engine.database, old.engine.vault, old.clock, 1, keep)  # type: ignore[arg-type]
+    old.pass_time(10 * DAY - timedelta(hours=1))
+    assert (await short.run()).attempts == 0
+    old.pass_time(timedelta(hours=2))
+    assert (await short.run()).attempts == 1
+    old.pass_time(190 * DAY)
+    assert (await short.run()).prints == 1
+
+
+async def test_the_application_can_not_forget_what_was_printed_of_late(old: World) -> None:
+    """By the database's own clock, whatever the application takes for the time."""
+    with pytest.raises(asyncpg.InvalidParameterValueError):
+        await stored.forget_logs(old.engine.database, 0, datetime(9999, 1, 1, tzinfo=UTC), 1)
 
 
 async def test_a_run_that_broke_off_is_finished_by_the_next(old: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from vnum.service.callers import NewCaller
 from vnum.service.labels import Label, LabelItem
 from vnum.service.marks import Marked, NewMark
 from vnum.service.opt_outs import OptIn, OptOut
+from vnum.service.orders import Parcel
 from vnum.service.route import Policy, Prompt, RouteRequest
 
 SHOP, OTHER_SHOP, COURIER, ROBOT, STRANGER = (f"1380000000{n}" for n in range(1, 6))
@@ -37,6 +38,10 @@ async def register(world: World, caller: str, caller_class: str, merchant: str |
     whose = {"carrier": "SF"} if caller_class == "courier" else {"merchant_id": merchant}
     new = msgspec.convert({"phone": caller, "class": caller_class, "verified": True} | whose | more, NewCaller)
     return (await world.engine.callers.register(new)).caller_id
+
+
+def parcel(carrier: str, number: int) -> Parcel:
+    return Parcel(carrier=carrier, waybill_no=f"W{number}")
 
 
 async def opt_out(world: World, number: int = 1, **more: Any) -> None:
@@ -96,6 +101,39 @@ async def test_a_courier_on_nobodys_word_is_a_stranger(world: World) -> None:
     assert await code(world, binding, COURIER) is NO
     await register(world, COURIER, "courier", verified=True)
     assert await code(world, binding, COURIER) is None
+
+
+async def test_a_courier_is_one_for_parcels_of_his_carriers(world: World) -> None:
+    """And for orders without a known parcel. The parcels are known by what was told last."""
+    await register(world, COURIER, "courier")
+    await opt_out(world)
+    orders = {
+        "none": await world.bind("none"),
+        "his": await world.bind("his", parcels=[parcel("SF", 1)]),
+        "another's": await world.bind("another's", parcels=[parcel("YTO", 2)]),
+        "both": await world.bind("both", parcels=[parcel("YTO", 3), parcel("SF", 4)]),
+    }
+
+    async def reached() -> set[str]:
+        return {name for name, binding in orders.items() if await code(world, binding, COURIER) is None}
+
+    assert await reached() == {"none", "his", "both"}
+    await register(world, COURIER, "courier", carrier="YTO", verified=False)
+    assert await reached() == {"none", "his", "both"}
+    await register(world, COURIER, "courier", carrier="YTO")
+    assert await reached() == set(orders)
+
+
+async def test_of_anothers_parcel_a_courier_is_no_registered_caller(world: World) -> None:
+    """So he is not exempt from quiet hours, and a policy that wants registered callers refuses him."""
+    await register(world, COURIER, "courier")
+    his = await world.bind("his", parcels=[parcel("SF", 1)])
+    others = await world.bind("another's", parcels=[parcel("YTO", 2)])
+    await policy(world, quiet={"from": "00:00", "to": "23:59"})
+    assert [await code(world, one, COURIER) for one in (his, others)] == [None, Code.QUIET_HOURS]
+    await policy(world, who="registered")
+    assert [await code(world, one, COURIER) for one in (his, others)] == [None, Code.CALLER_NOT_ALLOWED]
+    assert await world.owner.fetchval("SELECT class FROM call_attempts LIMIT 1") == "unknown"
 
 
 async def test_an_agent_who_is_a_courier_too_is_an_agent(world: World) -> None:

@@ -235,6 +235,42 @@ async def test_an_isv_hears_while_the_merchant_lets_it_act_for_him(world: World,
     assert receiver.got == []
 
 
+@pytest.mark.parametrize("end", ["revoked", "expires"])
+async def test_an_isvs_subscription_ends_with_its_key(world: World, receiver: Receiver, end: str) -> None:
+    """Though the merchant never withdrew the grant. A platform's goes on without the key that made it."""
+    keys = world.engine.keys
+    expires_at = world.now + 2 * HOUR + HOUR / 2 if end == "expires" else None
+    isv = (await keys.make(Role.ISV, expires_at=expires_at)).key_id
+    await world.engine.grants.give("m", isv)
+    new = NewWebhook(url="https://shop.example.com/", events=[Event.BINDING_RELEASED, *ENDS, Event.CALL_ENDED])
+    webhook, _ = await world.engine.webhooks.add(new, Caller(key_id=isv, role=Role.ISV, merchants=frozenset({"m"})))
+    others, _ = await subscribe(world, receiver, Event.BINDING_RELEASED)
+
+    async def released(n: int) -> int:
+        """How many events are kept for it after a call and a release."""
+        binding = await world.bind(f"o{n}", n)
+        world.pass_time(HOUR)
+        await call(world, binding, f"c{n}")
+        await world.engine.lifetime.release(binding.binding_id, "x")
+        return await world.count("webhook_deliveries WHERE webhook_id = $1", webhook.webhook_id)
+
+    assert await released(1) == 2
+    if end == "revoked":
+        await keys.revoke(isv)
+    else:
+        assert await released(2) == 4
+        world.pass_time(HOUR)
+    had = 2 if end == "revoked" else 4
+    assert await released(3) == had
+    await world.bind("ends", 4, ttl_days=1)
+    world.pass_time(2 * DAY)
+    await world.engine.care.tend()
+    assert await world.count("webhook_deliveries WHERE webhook_id = $1", webhook.webhook_id) == had
+    assert await world.engine.deliverer.lane(webhook.webhook_id) == 0, "what waits is not sent"
+    assert await deliver(world) == had // 2 + 1, "to the platform only"
+    assert await world.count("webhook_deliveries WHERE webhook_id = $1", others.webhook_id) == had // 2 + 1
+
+
 # Ends, which no command brings about
 
 
@@ -292,17 +328,45 @@ async def test_a_released_binding_does_not_expire(world: World, receiver: Receiv
     assert receiver.types == ["binding.released"]
 
 
-@pytest.mark.parametrize(("days", "told"), [(3, ["binding.expired"]), (4, ["binding.expiring", "binding.expired"])])
-async def test_a_life_of_three_days_is_near_its_end_from_the_beginning(
-    world: World, receiver: Receiver, days: int, told: list[str]
+async def hours_of_events(world: World, receiver: Receiver, hours: int) -> list[tuple[int, str]]:
+    """What is told from now on, and how many hours later."""
+    told: list[tuple[int, str]] = []
+    before = len(receiver.types)
+    for hour in range(1, hours + 1):
+        world.pass_time(HOUR)
+        await world.engine.care.tend()
+        await deliver(world)
+        told += [(hour, kind) for kind in receiver.types[before + len(told) :]]
+    return told
+
+
+@pytest.mark.parametrize(
+    ("days", "near"),
+    [
+        (1, 24 - 2),  # 2.4 hours ahead, told with the first look after it
+        (2, 48 - 4),
+        (3, 72 - 7),
+        (4, 96 - 72 + 1),
+    ],
+)
+async def test_of_a_short_life_a_tenth_is_its_nearing_end(
+    world: World, receiver: Receiver, days: int, near: int
 ) -> None:
     await subscribe(world, receiver, *ENDS)
     await world.bind("a", ttl_days=days)
-    for _ in range(6):
-        world.pass_time(DAY)
-        await world.engine.care.tend()
-    await deliver(world)
-    assert receiver.types == told
+    told = await hours_of_events(world, receiver, 24 * days + 6)
+    assert told == [(near, "binding.expiring"), (24 * days + 1, "binding.expired")]
+
+
+async def test_a_short_life_that_is_extended_nears_another_end(world: World, receiver: Receiver) -> None:
+    await subscribe(world, receiver, *ENDS)
+    binding = await world.bind("a", ttl_days=1)
+    assert await hours_of_events(world, receiver, 23) == [(22, "binding.expiring")]
+    await world.engine.lifetime.extend(binding.binding_id, 7)
+    assert await hours_of_events(world, receiver, 24 * 8) == [
+        (24 * (8 - 3) + 1 - 23, "binding.expiring"),
+        (24 * 8 + 1 - 23, "binding.expired"),
+    ]
 
 
 async def test_two_workers_tell_an_end_once(world: World, receiver: Receiver) -> None:

@@ -228,13 +228,16 @@ def test_a_look_up_by_id_goes_to_one_month(plans: Plans, name: str) -> None:
     assert all(node.get("Subplans Removed", 0) > 0 for node in pruned if node["Node Type"] == "Append")
 
 
-async def test_ends_are_found_by_blocks(plans: Plans, endpoints: Endpoints, schema: str, key_folder: Path) -> None:
+@pytest.mark.parametrize("name", ["tell_ends", "tell_short_ends"])
+async def test_ends_are_found_by_blocks(
+    plans: Plans, endpoints: Endpoints, schema: str, key_folder: Path, name: str
+) -> None:
     """The sweep reads the blocks in which something may end; a bind keeps no order of ends for it."""
     async with open_world(endpoints, schema, key_folder, clock=ManualClock(START), wipe=False) as world:
         database = world.engine.database
         async with database.acquire() as connection, connection.transaction():
             await connection.execute(queries("events")["by_index"])
-            found = await explained_on(connection, queries("events")["tell_ends"])
+            found = await explained_on(connection, queries("events")[name])
         ours = [node for node in found if "bindings_2026_10" in (node.get("Relation Name"), node.get("Alias"), "")]
         assert "bindings_2026_10_ended_at_idx" in {node.get("Index Name") for node in found}
         assert {node["Node Type"] for node in ours} <= {"Bitmap Heap Scan"}

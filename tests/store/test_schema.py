@@ -35,6 +35,7 @@ GROWING = [
     "webhook_sweeps",
     "messages",
     "contacts",
+    "texted",
     "reached",
     "call_attempts",
     "call_marks",

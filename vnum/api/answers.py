@@ -28,7 +28,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """A status and a JSON body.
 
     `code` of a refusal. `final` = a repeat would come to the same. `kept` = stored with its effect already. `fresh` =
-    holds for this moment only, and may carry a phone: never stored. `replayed` = was given before.
+    holds for this moment only, and may carry a phone: never stored. `replayed` = was given before; `outdated` = when
+    the caller was tied to other merchants.
     """
 
     status: int
@@ -38,6 +39,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     kept: bool = False
     fresh: bool = False
     replayed: bool = False
+    outdated: bool = False
 
 
 def json_answer(status: int, value: object, *, final: bool = True, kept: bool = False, fresh: bool = False) -> Answer:

@@ -13,6 +13,10 @@ Where the answer is written:
 - route is asked anew each time, since what it answers holds for this moment and carries a phone: under its key only
   the request is kept, so that another one is refused.
 
+Who is tied to other merchants by now (a grant was withdrawn, or given) is asked anew as well, since the kept answer may
+tell of one that he must not see any more: he is refused as every fresh request of his is. What may be done once only is
+undone then, because its answer stands, and that is given.
+
 The key is claimed for its request before anything is done, so another request under it is refused without an effect.
 Two at once with one key: in a process the second waits; between processes PostgreSQL takes one answer, and the other
 request (whose extension is undone by that) gives the same.
@@ -69,7 +73,8 @@ class Once(msgspec.Struct, frozen=True):
             raise Refused(Code.IDEMPOTENCY_MISMATCH, f"this {HEADER} came with another request before; take a new key")
         if not found.status:
             return None
-        return Answer(found.status, found.body, fresh=not found.body, replayed=True)
+        again = Answer(found.status, found.body, fresh=not found.body, replayed=True)
+        return again if found.tie == self.answers.tie() else msgspec.structs.replace(again, outdated=True)
 
 
 class Repeats:
@@ -97,7 +102,7 @@ class Repeats:
         """What was answered before, or what `run` answers now."""
         async with self._lock_of(once):
             before = await once.kept()
-            if before is not None and not before.fresh:
+            if before is not None and not before.fresh and not before.outdated:
                 return before
             try:
                 answer = await _run(run)

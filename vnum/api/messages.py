@@ -86,6 +86,7 @@ class Messages:
             Code.ORDER_NOT_SHIPPED,
             Code.RECIPIENT_ERASED,
             Code.RECIPIENT_OPTED_OUT,
+            Code.TEXTS_CAPPED,
             Code.SMS_NOT_SUPPORTED,
             Code.SMS_NOT_POSSIBLE,
         ),

@@ -58,6 +58,7 @@ STATUS: Final[dict[str, int]] = {
     Code.CALLS_CAPPED: 403,
     Code.CALLS_CAPPED_BY_ALL: 403,
     Code.RECIPIENT_UNAVAILABLE: 403,
+    Code.TEXTS_CAPPED: 403,
     Code.NOT_FOUND: 404,
     Code.MERCHANT_NOT_FOUND: 404,
     Code.HOST_NOT_FOUND: 404,

@@ -4,6 +4,8 @@ import click
 
 from vnum.cli.audit import audit
 from vnum.cli.bills import bills
+from vnum.cli.blacklist import blacklist
+from vnum.cli.callers import callers
 from vnum.cli.clock import clock
 from vnum.cli.disputes import disputes
 from vnum.cli.doctor import doctor
@@ -12,6 +14,7 @@ from vnum.cli.invoices import invoice
 from vnum.cli.keys import keys
 from vnum.cli.migrate import migrate
 from vnum.cli.notes import note, notes, rerate
+from vnum.cli.opt_outs import opt_out
 from vnum.cli.pool import pool
 from vnum.cli.reconcile import reconcile
 from vnum.cli.records import records
@@ -54,6 +57,9 @@ for command in (
     tariff,
     bills,
     usage,
+    callers,
+    blacklist,
+    opt_out,
     webhooks,
     keys,
     audit,

@@ -1,16 +1,19 @@
 """Options that several commands have, so that they read the same everywhere."""
 
 import re
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from getpass import getuser
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from vnum.finance import ZONE
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class When(click.ParamType[datetime]):
@@ -33,6 +36,21 @@ class When(click.ParamType[datetime]):
 def author_option(stands: str) -> Callable[[F], F]:
     """`--author`, where it may be left out: the login name then."""
     return click.option("--author", default=getuser, help=f"Who; {stands}. Without it, your login name.")
+
+
+def phone_from_input() -> str:
+    """A phone, out of standard input: arguments can be read by others."""
+    if sys.stdin.isatty():
+        return str(click.prompt("phone", hide_input=True))
+    return sys.stdin.readline().strip()
+
+
+def asked(kind: type[T], **given: object) -> T:
+    """What a command was told, checked as the API checks a body. Raises click.UsageError."""
+    try:
+        return msgspec.convert({name: value for name, value in given.items() if value is not None}, kind)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(str(error)) from None
 
 
 class Span(click.ParamType[timedelta]):

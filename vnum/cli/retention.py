@@ -57,7 +57,10 @@ async def run() -> None:
     ):
         if months:
             click.echo(f"deleted: {what} {', '.join(months)}")
-    click.echo(f"deleted: {done.audit_entries} audit entries")
+    click.echo(
+        f"deleted: {done.audit_entries} audit entries, {done.prints} prints, {done.order_events} events of orders, "
+        f"{done.recipient_changes} changes of recipients, {done.attempts} refused calls"
+    )
 
 
 def _told(gone_at: datetime | None, until: datetime) -> str:

@@ -21,15 +21,18 @@ from vnum.api.server import serve as serve_api
 from vnum.cli.session import bring_up, command, console, parts, servers
 from vnum.engine import Engine, open_engine
 from vnum.model.acting import apart
+from vnum.model.refusals import Refused
 from vnum.servers import Endpoints
 from vnum.service.keys import Role
+from vnum.service.merchants import NewMerchant
 from vnum.settings import Settings
 
 BACKLOG = 1024
 DEMO = "demo"
+DEMO_SHOP = "demo-shop"
 _WHAT_THEY_SEE = (
-    "They are tied to no merchant and see all of them; the isv's sees those that grant it so: "
-    "PUT /v1/merchants/{{merchant_id}}/grants/{isv}"
+    "They are tied to no merchant and see all of them; the isv's sees {shop}, which is registered here, and those that "
+    "grant it so: PUT /v1/merchants/{{merchant_id}}/grants/{isv}"
 )
 YOUNG = 50_000
 """So many more objects with references than before, and the garbage collector looks at them: a few hundred requests
@@ -191,18 +194,27 @@ async def _demo_keys(engine: Engine, *, wanted: bool) -> AsyncIterator[None]:
         yield
         return
     made = {role: await engine.keys.make(role, note=DEMO) for role in Role}
+    await _let_act(engine, made[Role.ISV].key_id)
     table = Table(title="demo keys: shown this once, good until this server stops")
     table.add_column("role")
     table.add_column("Authorization: Bearer", no_wrap=True)
     for role, key in made.items():
         table.add_row(role, key.text)
     console.print(table)
-    console.print(_WHAT_THEY_SEE.format(isv=made[Role.ISV].key_id), highlight=False, markup=False, soft_wrap=True)
+    said = _WHAT_THEY_SEE.format(shop=DEMO_SHOP, isv=made[Role.ISV].key_id)
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
     try:
         yield
     finally:
         for key in made.values():
             await engine.keys.revoke(key.key_id)
+
+
+async def _let_act(engine: Engine, isv: str) -> None:
+    """An isv sees nothing without a merchant's grant."""
+    with suppress(Refused):  # it is there since the last time
+        await engine.merchants.add(NewMerchant(merchant_id=DEMO_SHOP, name="Demo shop"))
+    await engine.grants.give(DEMO_SHOP, isv)
 
 
 def _announce(settings: Settings, endpoints: Endpoints, workers: int) -> None:

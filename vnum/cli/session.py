@@ -136,13 +136,24 @@ READING = frozenset(
     {
         *("pool", "records reviews", "reconcile", "disputes", "bills", "usage", "retention show"),
         *("invoice draft", "invoice list", "invoice export", "invoice notes", "tariff list", "keys list"),
-        *("webhooks list", "webhooks dead", "audit verify", "audit list"),
+        *("webhooks list", "webhooks dead", "audit verify", "audit list", "callers list", "blacklist list"),
         "subject export",  # has an entry of its own, with what was told
     }
 )
 """Commands that change nothing. Of every other one that opens an engine the audit tells who ran it, and on what."""
 
-_SUBJECTS = ("key_id", "merchant_id", "period", "tariff_id", "review_id", "dispute_id", "number", "webhook_id")
+_SUBJECTS = (
+    "key_id",
+    "merchant_id",
+    "period",
+    "tariff_id",
+    "review_id",
+    "dispute_id",
+    "number",
+    "webhook_id",
+    "caller_id",
+    "blacklist_id",
+)
 
 
 def _subject(options: Mapping[str, Any]) -> str:

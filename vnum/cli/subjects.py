@@ -1,10 +1,9 @@
 """`vnum subject`: one person's rights. The phone comes in by standard input: arguments can be read by others."""
 
-import sys
-
 import click
 import msgspec
 
+from vnum.cli.options import phone_from_input
 from vnum.cli.session import command, engine
 
 
@@ -17,7 +16,7 @@ def subject() -> None:
 @command
 async def export() -> None:
     """Print what is held, a JSON object a line; no number in it."""
-    phone = _phone()
+    phone = phone_from_input()
     async with engine() as opened:
         place: str | None = None
         while True:
@@ -34,13 +33,7 @@ async def export() -> None:
 @command
 async def erase(reason: str) -> None:
     """Erase phone, names and calls, and end live bindings. Days, calls and money stay, without the person."""
-    phone = _phone()
+    phone = phone_from_input()
     async with engine() as opened:
         await opened.subjects.erase(phone, reason)
     click.echo("erased")
-
-
-def _phone() -> str:
-    if sys.stdin.isatty():
-        return str(click.prompt("phone", hide_input=True))
-    return sys.stdin.readline().strip()

@@ -52,6 +52,16 @@ def untied() -> Iterator[None]:
         _ACTING.reset(token)
 
 
+@contextmanager
+def acting_by(by: str) -> Iterator[None]:
+    """For a piece of work for many that is one's own: in the name of who asked for it, tied to nothing."""
+    token = _ACTING.set(Acting(by))
+    try:
+        yield
+    finally:
+        _ACTING.reset(token)
+
+
 _REQUEST: ContextVar[str | None] = ContextVar("structlog_request_id", default=None)
 # By its name structlog puts it in every log line (merge_contextvars), without a call of its own in each request.
 

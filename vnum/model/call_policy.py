@@ -1,4 +1,5 @@
-"""Call policy: who may ring a merchant's recipients, when, how often and how long. Pure; nothing here knows a phone."""
+"""Call policy: who may ring a merchant's recipients, when, how often and how long; and how often they are texted. Pure;
+nothing here knows a phone."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -72,7 +73,8 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `exempt` classes are bound neither by quiet hours nor by caps, and are not counted: the parcel is at the door.
     calls_per_*: connected calls of this merchant's to one recipient, within the last 60 minutes or 24 hours; null = any
-    number. max_seconds null = as long as the platform allows. That many complaints by a recipient about a merchant's
+    number. texts_per_*: texts of this merchant's to one recipient, in the same way; of those nobody is exempt.
+    max_seconds null = as long as the platform allows. That many complaints by a recipient about a merchant's
     calls within that many days opt him out of them.
     """
 
@@ -88,6 +90,8 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     )
     calls_per_hour: PerHour | None = None
     calls_per_day: PerDay | None = None
+    texts_per_hour: PerHour | None = 5
+    texts_per_day: PerDay | None = 20
     max_seconds: Seconds | None = None
     complaints: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
     complaint_days: Annotated[int, msgspec.Meta(ge=1, le=180)] = 30
@@ -100,11 +104,13 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class PlatformPolicy(CallPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The policy of merchants who set none, and of every field that they leave out. all_calls_per_*: connected calls of
-    all merchants together to one recipient; no merchant's policy changes them."""
+    """The policy of merchants who set none, and of every field that they leave out. all_calls_per_*, all_texts_per_*:
+    connected calls, and texts, of all merchants together to one recipient; no merchant's policy changes them."""
 
     all_calls_per_hour: PerHour | None = None
     all_calls_per_day: PerDay | None = None
+    all_texts_per_hour: PerHour | None = 20
+    all_texts_per_day: PerDay | None = 50
 
 
 class PolicyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +124,8 @@ class PolicyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     exempt: Annotated[list[CallerClass], msgspec.Meta(max_length=3)] | msgspec.UnsetType = msgspec.UNSET
     calls_per_hour: PerHour | msgspec.UnsetType | None = msgspec.UNSET
     calls_per_day: PerDay | msgspec.UnsetType | None = msgspec.UNSET
+    texts_per_hour: PerHour | msgspec.UnsetType | None = msgspec.UNSET
+    texts_per_day: PerDay | msgspec.UnsetType | None = msgspec.UNSET
     max_seconds: Seconds | msgspec.UnsetType | None = msgspec.UNSET
     complaints: Annotated[int, msgspec.Meta(ge=1, le=100)] | msgspec.UnsetType = msgspec.UNSET
     complaint_days: Annotated[int, msgspec.Meta(ge=1, le=180)] | msgspec.UnsetType = msgspec.UNSET

@@ -151,6 +151,15 @@ def caps(facts: Facts, platform: PlatformPolicy) -> list[int] | None:
         platform.all_calls_per_hour,
         platform.all_calls_per_day,
     )
-    if most == (None, None, None, None) or _exempt(facts):
+    return None if _exempt(facts) else _caps(most)
+
+
+def text_caps(policy: CallPolicy, platform: PlatformPolicy) -> list[int] | None:
+    """The same of texts, whoever sends them."""
+    return _caps((policy.texts_per_hour, policy.texts_per_day, platform.all_texts_per_hour, platform.all_texts_per_day))
+
+
+def _caps(most: tuple[int | None, ...]) -> list[int] | None:
+    if all(cap is None for cap in most):
         return None
     return [NO_CAP if cap is None else cap for cap in most]

@@ -96,6 +96,7 @@ class Code(StrEnum):
     CALLS_CAPPED = "calls_capped"
     CALLS_CAPPED_BY_ALL = "calls_capped_by_all"
     RECIPIENT_UNAVAILABLE = "recipient_unavailable"
+    TEXTS_CAPPED = "texts_capped"
     CALLER_NOT_FOUND = "caller_not_found"
     BLACKLIST_NOT_FOUND = "blacklist_not_found"
 

@@ -10,8 +10,9 @@ MOST_DAYS = 36_525
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
-    """Days (of 24 h): of a binding, after its end; of a call, after its answer (or dial); of logs in the database
-    (audit entries, deliveries), after they were written; of what invoices rest on, after its month."""
+    """Days (of 24 h): of a binding, after its end; of a call, a refused one too, after its answer (or dial); of logs in
+    the database (audit entries, prints, what was told of orders), after they were written; of what invoices rest on,
+    after its month."""
 
     bindings_days: int = 183
     calls_days: int = 183

@@ -32,6 +32,8 @@ class DeliveryState(StrEnum):
 
 
 EXPIRING_AHEAD: Final = timedelta(days=3)
+EXPIRING_PART: Final = 10
+"""A life of three days or less is near its end when a tenth of it is left."""
 
 FIRST_WAIT: Final = timedelta(seconds=21.5)
 ATTEMPTS: Final = 13

@@ -7,10 +7,11 @@ from itertools import groupby
 from os import urandom
 from uuid import UUID
 
+import msgspec
 import structlog
 from asyncpg import PostgresError
 
-from vnum.model.acting import acting
+from vnum.model.acting import acting, acting_by
 from vnum.model.cells import cell_of
 from vnum.model.ids import RANDOM_BYTES, new_ids
 from vnum.model.orders import BINDABLE, OrderStatus, advances
@@ -32,6 +33,7 @@ from vnum.service.batch import (
 from vnum.service.care import Care
 from vnum.service.clock import Clock
 from vnum.service.group import Group
+from vnum.service.lifecycle import Lifecycle
 from vnum.service.orders import BindRequest, Order, Parcel
 from vnum.service.registry import Registry
 from vnum.service.spend import NO_LIMITS, Spending, Wanted, limits_of
@@ -73,6 +75,7 @@ class Binder:
         supply: Supply,
         care: Care,
         spending: Spending,
+        lifecycle: Lifecycle,
         clock: Clock,
         cells: int,
     ) -> None:
@@ -82,6 +85,7 @@ class Binder:
         self._supply = supply
         self._care = care
         self._spending = spending
+        self._lifecycle = lifecycle
         self._clock = clock
         self._cells = cells
         self._writer = Writer(database)
@@ -365,21 +369,49 @@ class Binder:
 
     async def _file_waybills(self, batch: Batch) -> None:
         """Before the answer goes out: an acknowledged parcel can be looked up."""
-        bound = [n for n, outcome in enumerate(batch.outcomes) if isinstance(outcome, Bound)]
-        rows = [
+        bound = [
+            n for n, outcome in enumerate(batch.outcomes) if isinstance(outcome, Bound) and batch.orders[n].parcels
+        ]
+        new = [n for n in bound if getattr(batch.outcomes[n], "created", False)]
+        repeated = sorted(set(bound).difference(new))
+        try:
+            if new:
+                rows = [row for n in new for row in self._parcels_of(batch.orders[n])]
+                await stored.file_waybills(self._database, rows, batch.now)
+            for n in await self._with_more(batch, repeated):
+                batch.outcomes[n] = await self._go_on(batch.orders[n], batch.outcomes[n])
+        except (*LOST, PostgresError):
+            batch.refuse(bound, UNKNOWN)
+
+    def _parcels_of(self, order: Order) -> list[tuple[int, str, str, str, str]]:
+        return [
             (
                 cell_of(self._cells, parcel.carrier, parcel.waybill_no),
                 parcel.carrier,
                 parcel.waybill_no,
-                batch.orders[n].merchant_id,
-                batch.orders[n].order_id,
+                order.merchant_id,
+                order.order_id,
             )
-            for n in bound
-            for parcel in batch.orders[n].parcels
+            for parcel in order.parcels
         ]
-        if not rows:
-            return
+
+    async def _with_more(self, batch: Batch, repeated: Sequence[int]) -> list[int]:
+        """Orders bound before that come with a parcel which was not theirs yet."""
+        asked = [(n, row) for n in repeated for row in self._parcels_of(batch.orders[n])]
+        if not asked:
+            return []
+        known = await stored.known_waybills(self._database, [row for _, row in asked])
+        return sorted({n for place, (n, _) in enumerate(asked) if place not in known})
+
+    async def _go_on(self, order: Order, outcome: Outcome) -> Outcome:
+        """Files them as POST .../parcels does: what travels takes an early end back."""
+        assert isinstance(outcome, Bound)
         try:
-            await stored.file_waybills(self._database, rows, batch.now)
-        except (*LOST, PostgresError):
-            batch.refuse([n for n in bound if batch.orders[n].parcels], UNKNOWN)
+            with acting_by(order.by):
+                binding_id, ends_at = await self._lifecycle.file(order.merchant_id, order.order_id, order.parcels)
+        except Refused as refused:
+            return refused.refusal
+        if binding_id != outcome.binding.binding_id:
+            return outcome  # it has another number meanwhile
+        binding = msgspec.structs.replace(outcome.binding, expires_at=ends_at, ended_at=ends_at)
+        return Bound(binding, outcome.created, outcome.now)

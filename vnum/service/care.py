@@ -26,7 +26,7 @@ from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
 from vnum.store import keys as stored_keys
-from vnum.store import marks as stored_marks
+from vnum.store import messages as stored_messages
 from vnum.store import routes as stored_routes
 from vnum.store.database import Database, trying_again
 from vnum.vault import Vault
@@ -38,15 +38,7 @@ WRONG_KEPT = timedelta(days=1)
 """How long wrong extensions are kept; they count for an hour."""
 
 CONTACTS_KEPT = timedelta(days=2)
-"""As long, the instants of connected calls, after a recipient's last; they count for a day."""
-
-ATTEMPTS_KEPT = timedelta(days=183)
-"""As long, refused calls, for the merchants who read them."""
-
-MARKED_KEPT = timedelta(days=183)
-"""As long, who rang whom, beside a mark; complaints count for 180 days at the most."""
-
-ATTEMPTS_AT_A_TIME = 10_000
+"""As long, the instants of connected calls, and of texts, after a recipient's last; they count for a day."""
 
 
 WATCH = timedelta(minutes=10)
@@ -151,18 +143,12 @@ class Care:
             self._forgotten_on = day_of(now)
 
     async def _forget_calls(self, now: datetime) -> None:
-        """What is kept of calls for a while: tries, locks, contacts, whom a binding was told of, refused calls."""
+        """What is kept of calls for a while: tries, locks, contacts, whom a binding was told of."""
         await stored_routes.forget(self._database, now - WRONG_KEPT, now, now - CONTACTS_KEPT)
-        await stored_marks.forget_parties(self._database, now - MARKED_KEPT)
+        await stored_messages.forget_texted(self._database, now - CONTACTS_KEPT)
         for cell in range(self._cells):
             told_no_more = new_id(0, now - MAX_LIFE - GRACE, bytes(RANDOM_BYTES))
             await stored_routes.forget_reached(self._database, cell, told_no_more)
-            first = new_id(0, now - ATTEMPTS_KEPT, bytes(RANDOM_BYTES))
-            while (
-                await stored_routes.forget_attempts(self._database, cell, first, ATTEMPTS_AT_A_TIME)
-                == ATTEMPTS_AT_A_TIME
-            ):
-                continue
 
     async def free_orphans(self, cell: int, now: datetime) -> int:
         """Brings back slots whose orders lost a race; the number of them."""

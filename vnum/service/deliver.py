@@ -151,7 +151,7 @@ class Deliverer:
     async def _batch(self, webhook_id: UUID, now: datetime) -> tuple[int, int]:
         """(attempts, those delivered) of what is due."""
         async with self._statements:
-            webhook = await stored.sending(self._database, webhook_id)
+            webhook = await stored.sending(self._database, webhook_id, now)
             if webhook is None:
                 return 0, 0
             due = await stored.due(self._database, webhook_id, now, BATCH)

@@ -47,8 +47,11 @@ class Slots:
 
 
 def facts_of(record: Record, caller: str, policies: Policies, *, opens: bool) -> Facts:
-    """The record as the rules want it. `opens` = the key of the recipient's phone is still there."""
-    verified = record["verified"] is True
+    """The record as the rules want it. `opens` = the key of the recipient's phone is still there.
+
+    A courier answers for parcels of his carriers: of an order that others carry he is a stranger.
+    """
+    verified = record["verified"] is True and record["carries"] is not False
     return Facts(
         now=record["now"],
         policy=policies.over(record["policy"]),
@@ -73,7 +76,7 @@ def facts_of(record: Record, caller: str, policies: Policies, *, opens: bool) ->
 
 
 def _class(registered: str | None, *, verified: bool) -> CallerClass:
-    """A courier on nobody's word may be anyone."""
+    """A courier on nobody's word, or of another's parcel, may be anyone."""
     if registered is None or (registered == CallerClass.COURIER and not verified):
         return CallerClass.UNKNOWN
     return CallerClass(registered)

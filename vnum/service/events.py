@@ -8,21 +8,42 @@ import msgspec
 
 from vnum.finance import Invoice, plain, two_places
 from vnum.model.hosts import HostState
-from vnum.model.webhooks import EXPIRING_AHEAD, Event
+from vnum.model.webhooks import EXPIRING_AHEAD, EXPIRING_PART, Event
 from vnum.store import events as stored
 from vnum.store.database import Connection, Database
 
 SLICE: Final = timedelta(hours=1)
 """Ends told in one statement, when many wait."""
 
-ENDS: Final = (
-    (Event.BINDING_EXPIRING, EXPIRING_AHEAD, "binding_expiring"),
-    (Event.BINDING_EXPIRED, timedelta(0), "binding_expired"),
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """Ends of one kind, told `ahead` of them; of `short` lives, when a part of them is left. `name` = under which it is
+    kept up to when they were told."""
+
+    name: str
+    event: Event
+    code: str
+    ahead: timedelta = timedelta(0)
+    short: bool = False
+
+    async def tell(self, connection: Connection, cell: int, span: tuple[datetime, datetime], now: datetime) -> int:
+        if self.short:
+            return await stored.tell_short_ends(
+                connection, cell, self.event, span, EXPIRING_AHEAD, EXPIRING_PART, now, self.code
+            )
+        return await stored.tell_ends(connection, cell, self.event, span, self.ahead, now, self.code)
+
+
+SWEEPS: Final = (
+    Sweep(name="binding.expiring", event=Event.BINDING_EXPIRING, code="binding_expiring", ahead=EXPIRING_AHEAD),
+    Sweep(name="binding.expiring, short", event=Event.BINDING_EXPIRING, code="binding_expiring", short=True),
+    Sweep(name="binding.expired", event=Event.BINDING_EXPIRED, code="binding_expired"),
 )
 
 
 class Ends:
-    """Tells of bindings three days before their end and after it, each end once: an extension makes another end.
+    """Tells of bindings three days before their end, of shorter ones when a tenth of their life is left, and after the
+    end, each end once: an extension makes another end.
 
     An end is told once every statement that may still have moved it is over, which `settled_after` allows for: what is
     told to be expired is.
@@ -37,27 +58,25 @@ class Ends:
         """Files what came about since the last time; how many rows."""
         told = 0
         for cell in range(self._cells):
-            for event, ahead, code in ENDS:
-                target = now - self._settled_after + ahead
-                await stored.begin_sweep(self._database, cell, event, target)
-                while (filed := await self._slice(cell, event, ahead, code, target, now)) is not None:
+            for sweep in SWEEPS:
+                target = now - self._settled_after + sweep.ahead
+                await stored.begin_sweep(self._database, cell, sweep.name, target)
+                while (filed := await self._slice(cell, sweep, target, now)) is not None:
                     told += filed
         return told
 
-    async def _slice(
-        self, cell: int, event: Event, ahead: timedelta, code: str, target: datetime, now: datetime
-    ) -> int | None:
+    async def _slice(self, cell: int, sweep: Sweep, target: datetime, now: datetime) -> int | None:
         """The next hour of ends, and how far that goes, in one transaction; None = there is nothing more."""
         async with self._database.acquire() as connection, connection.transaction():
-            since = await stored.lock_sweep(connection, cell, event)
+            since = await stored.lock_sweep(connection, cell, sweep.name)
             if since is None or since >= target:
                 return None
-            if not await stored.anyone(connection, event):
-                await stored.end_sweep(connection, cell, event, target)
+            if not await stored.anyone(connection, sweep.event):
+                await stored.end_sweep(connection, cell, sweep.name, target)
                 return None
             until = min(target, since + SLICE)
-            told = await stored.tell_ends(connection, cell, event, (since, until), ahead, now, code)
-            await stored.end_sweep(connection, cell, event, until)
+            told = await sweep.tell(connection, cell, (since, until), now)
+            await stored.end_sweep(connection, cell, sweep.name, until)
             return told
 
 

@@ -149,7 +149,13 @@ class ApiKeys(KnownKeys):
 
     async def revoke_noted(self, note: str) -> None:
         """Ends every key that was made with this note."""
-        await stored.revoke_noted(self._database, note, self._clock.simulated())
+        now = await peek(self._clock, self._database)
+        async with self._database.acquire() as connection, connection.transaction():
+            revoked = await stored.revoke_noted(connection, note, now)
+            if revoked:
+                await audit.add(connection, 0, now, "key.revoked", revoked, f"note {note}")
+        for key_id in revoked:
+            self.forget(key_id)
 
     async def get(self, key_id: str) -> KeyInfo:
         """Raises Refused (key_not_found)."""

@@ -149,6 +149,11 @@ class Lifecycle:
 
     async def add_parcels(self, merchant_id: str, order_id: str, parcels: Sequence[orders.Parcel]) -> list[Filed]:
         """More parcels of a bound order; all that it has. Raises Refused (binding_not_found, clock_jump)."""
+        await self.file(merchant_id, order_id, parcels)
+        return await self.parcels(merchant_id, order_id)
+
+    async def file(self, merchant_id: str, order_id: str, parcels: Sequence[orders.Parcel]) -> tuple[UUID, datetime]:
+        """The same; the order's number, and when it ends then."""
 
         async def act(locked: _Locked) -> str | None:
             known = {(row["carrier"], row["waybill_no"]) for row in locked.known.parcels}
@@ -157,8 +162,8 @@ class Lifecycle:
                 await stored_bindings.file_waybills(locked.connection, rows, locked.now)
             return "order.parcels_added" if rows else None
 
-        await self._change(merchant_id, order_id, act)
-        return await self.parcels(merchant_id, order_id)
+        row, ends_at, _, _ = await self._change(merchant_id, order_id, act)
+        return row["binding_id"], ends_at
 
     async def take_parcels(self, merchant_id: str, order_id: str, parcels: Sequence[orders.Parcel]) -> list[Filed]:
         """Takes back parcels that were filed for the wrong order; all that it still has. Raises Refused

@@ -4,7 +4,7 @@ Whom a text reaches is named by a recipient token, which is answered with each b
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from os import urandom
 from typing import Annotated
 from uuid import UUID
@@ -14,7 +14,9 @@ from asyncpg import Record
 
 from vnum.meters import MESSAGES
 from vnum.model.acting import untied
-from vnum.model.cells import cell_of
+from vnum.model.call_policy import Policies
+from vnum.model.call_rules import text_caps
+from vnum.model.cells import cell_of, cell_of_hash
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.messages import MOST_PARAMS, MOST_TEXT, Purpose, TextInvalid, fill, holes
 from vnum.model.numbers import NumberError, parse_number
@@ -29,11 +31,13 @@ from vnum.service.registry import Registry
 from vnum.store import audit
 from vnum.store import merchants as stored_merchants
 from vnum.store import messages as stored
-from vnum.store.database import Database
+from vnum.store.database import Connection, Database
 from vnum.store.messages import Begun
 from vnum.vault import Vault
 
 PAGE = 500
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 OptedOut = Callable[[bytes, str], Awaitable[bool]]
 """Whether the recipient (by the fingerprint of his phone) wants no text of the merchant."""
@@ -90,6 +94,8 @@ class _Recipient(msgspec.Struct, frozen=True):
     order_id: str
     binding_id: UUID
     phone: str
+    fingerprint: bytes
+    caps: list[int] | None
 
     def __repr__(self) -> str:
         return f"_Recipient({self.binding_id})"
@@ -105,6 +111,7 @@ class Messages:
         cells: int,
         gateway: Gateway | None,
         opted_out: OptedOut,
+        policies: Policies,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -113,6 +120,7 @@ class Messages:
         self._cells = cells
         self._gateway = gateway
         self._opted_out = opted_out
+        self._policies = policies
 
     async def add_template(self, new: NewTemplate, by: str) -> Template:
         """Raises Refused: template_exists, message_invalid."""
@@ -141,8 +149,8 @@ class Messages:
         """Sends a text to the present recipient of an order; a repeat under its message_id sends nothing again.
 
         Raises Refused: sms_not_configured, merchant_not_found, merchant_suspended, template_not_found, message_invalid,
-        recipient_token_invalid, order_not_shipped, recipient_erased, recipient_opted_out, sms_not_supported,
-        sms_not_possible, message_conflict.
+        recipient_token_invalid, order_not_shipped, recipient_erased, recipient_opted_out, texts_capped,
+        sms_not_supported, sms_not_possible, message_conflict.
         """
         if self._gateway is None:
             raise Refused(
@@ -189,6 +197,7 @@ class Messages:
         async with self._database.acquire() as connection, connection.transaction():
             ours = await stored.begin(connection, begun)
             if ours:
+                await self._count(connection, recipient, new.merchant_id, now)
                 ids = [str(recipient.binding_id)]
                 cell = cell_in(recipient.binding_id)
                 await audit.add(connection, cell, now, "number.read", ids, f"message {message_id}")
@@ -202,6 +211,15 @@ class Messages:
         MESSAGES.labels(state).inc()
         await stored.settle(self._database, begun.cell, message_id, state, failure, await self._now())
         return await self.get(message_id, caller)
+
+    async def _count(self, connection: Connection, recipient: _Recipient, merchant_id: str, now: datetime) -> None:
+        """In the message's transaction: what is refused was not begun. Raises Refused (texts_capped)."""
+        if recipient.caps is None:
+            return
+        cell, spans = cell_of_hash(self._cells, recipient.fingerprint), (now, now - _HOUR, now - _DAY)
+        if not await stored.count(connection, cell, recipient.fingerprint, merchant_id, spans, recipient.caps):
+            MESSAGES.labels("capped").inc()
+            raise Refused(Code.TEXTS_CAPPED, "the recipient was texted often enough of late; write later")
 
     async def _may_send(self, merchant_id: str, caller: Caller) -> None:
         if not _may(caller, merchant_id) or not await stored_merchants.has(self._database, merchant_id):
@@ -248,7 +266,8 @@ class Messages:
             raise Refused(Code.SMS_NOT_SUPPORTED, "a virtual number takes no texts")
         if not is_mobile(number.removeprefix("+86")):
             raise Refused(Code.SMS_NOT_POSSIBLE, "the recipient's phone is a fixed line: it takes no texts")
-        return _Recipient(record["order_id"], record["binding_id"], number)
+        caps = text_caps(self._policies.over(record["policy"]), self._policies.platform)
+        return _Recipient(record["order_id"], record["binding_id"], number, record["recipient_hash"], caps)
 
     def _no_token(self, text: str) -> Refused:
         """People put numbers where tokens belong; a virtual one is told to take no texts."""

@@ -21,7 +21,9 @@ from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.retention import Keep, after
 from vnum.service.clock import Clock, peek
 from vnum.store import audit, data_keys
+from vnum.store import marks as stored_marks
 from vnum.store import retention as stored
+from vnum.store import routes as stored_routes
 from vnum.store.database import Database
 from vnum.vault import Vault
 
@@ -54,13 +56,17 @@ class Retained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run came to: months by name, audit entries by count."""
+    """What one run came to: months by name, and counts."""
 
     calls_emptied: list[str]
     keys_destroyed: list[str]
     phones_emptied: list[str]
     rows_dropped: list[str]
-    audit_entries: int
+    audit_entries: int = 0
+    prints: int = 0
+    order_events: int = 0
+    recipient_changes: int = 0
+    attempts: int = 0
 
 
 Progress = Callable[[int, int], None]
@@ -94,15 +100,47 @@ class Retention:
     async def run(self, progress: Progress | None = None) -> Done:
         """Forgets whatever is due."""
         now = await peek(self._clock, self._database)
-        done = Done(calls_emptied=[], keys_destroyed=[], phones_emptied=[], rows_dropped=[], audit_entries=0)
+        done = Done(calls_emptied=[], keys_destroyed=[], phones_emptied=[], rows_dropped=[])
         rows = await stored.months(self._database)
         for n, row in enumerate(rows):
             await self._end(row, now, done)
             if progress:
                 progress(n + 1, len(rows))
         before = now - timedelta(days=self._keep.logs_days)
-        forgotten = [await stored.forget_audit(self._database, cell, before) for cell in range(self._cells)]
-        return msgspec.structs.replace(done, audit_entries=sum(forgotten))
+        audited = [await stored.forget_audit(self._database, cell, before) for cell in range(self._cells)]
+        prints, events, changes = [
+            sum(counts)
+            for counts in zip(*[await self._forget_logs(cell, before) for cell in range(self._cells)], strict=True)
+        ]
+        return msgspec.structs.replace(
+            done,
+            audit_entries=sum(audited),
+            prints=prints,
+            order_events=events,
+            recipient_changes=changes,
+            attempts=await self._forget_attempts(now),
+        )
+
+    async def _forget_logs(self, cell: int, before: datetime) -> tuple[int, int, int]:
+        """How many prints, events of orders and changes of recipients."""
+        prints, events, changes, more = 0, 0, 0, True
+        while more:
+            some = await stored.forget_logs(self._database, cell, before, SLICE)
+            prints, events, changes = prints + some[0], events + some[1], changes + some[2]
+            more = SLICE in some
+        return prints, events, changes
+
+    async def _forget_attempts(self, now: datetime) -> int:
+        """Refused calls, how many; and who rang whom beside a mark."""
+        before = now - timedelta(days=self._keep.calls_days)
+        await stored_marks.forget_parties(self._database, before)
+        first, forgotten = new_id(0, before, bytes(RANDOM_BYTES)), 0
+        for cell in range(self._cells):
+            some = SLICE
+            while some == SLICE:
+                some = await stored_routes.forget_attempts(self._database, cell, first, SLICE)
+                forgotten += some
+        return forgotten
 
     async def _end(self, row: Record, now: datetime, done: Done) -> None:
         month: date = row["month"]

@@ -120,6 +120,11 @@ async def file_waybills(
     await database.execute(SQL["file_waybills"], *zip(*dict.fromkeys(rows), strict=True), now)
 
 
+async def known_waybills(database: Database, rows: Sequence[tuple[int, str, str, str, str]]) -> set[int]:
+    """The places, from 0 on, of those that are filed."""
+    return {row["n"] - 1 for row in await database.fetch(SQL["known_waybills"], *zip(*rows, strict=True))}
+
+
 async def binding(connection: Database | Connection, cell: int, binding_id: UUID, now: datetime | None) -> Record:
     """The clock, and the binding's columns (null when there is none)."""
     record = await connection.fetchrow(SQL["binding"], cell, binding_id, now)

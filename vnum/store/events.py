@@ -42,6 +42,22 @@ async def tell_ends(
     return len(await connection.fetch(SQL["tell_ends"], cell, event, *span, ahead, now, code))
 
 
+async def tell_short_ends(
+    connection: Connection,
+    cell: int,
+    event: str,
+    span: tuple[datetime, datetime],
+    longest: timedelta,
+    part: int,
+    now: datetime,
+    code: str,
+) -> int:
+    """Files the event of each binding, of a life of `longest` at most, whose last part begins in (first, second]; how
+    many rows."""
+    await connection.execute(SQL["by_index"])
+    return len(await connection.fetch(SQL["tell_short_ends"], cell, event, *span, longest, now, code, part))
+
+
 async def tell_closes(connection: Connection, now: datetime, rows: Sequence[tuple[str, str, str]]) -> None:
     """(invoice number, merchant, what is told)."""
     await connection.execute(SQL["tell_closes"], 0, now, *zip(*rows, strict=True))

@@ -8,9 +8,9 @@ from vnum.store.queries import queries
 SQL = queries("idempotency")
 
 
-async def claim(database: Database, scope: str, key: str, body_hash: bytes) -> Record | None:
+async def claim(database: Database, scope: str, key: str, body_hash: bytes, tie: bytes | None) -> Record | None:
     """None = the key is this request's now; else what stands there (status 0 = claimed, not answered yet)."""
-    if await database.fetchval(SQL["claim"], scope, key, body_hash):
+    if await database.fetchval(SQL["claim"], scope, key, body_hash, tie):
         return None
     return await database.fetchrow(SQL["claimed"], scope, key)
 

@@ -49,8 +49,9 @@ async def used(database: Database, key_id: str, day: date) -> None:
     await database.execute(SQL["used"], key_id, day)
 
 
-async def revoke_noted(database: Database, note: str, simulated: datetime | None) -> None:
-    await database.execute(SQL["revoke_noted_keys"], note, simulated)
+async def revoke_noted(connection: Connection, note: str, now: datetime) -> list[str]:
+    """The keys that were."""
+    return [record["key_id"] for record in await connection.fetch(SQL["revoke_noted_keys"], note, now)]
 
 
 async def take_nonces(

@@ -11,6 +11,9 @@ from vnum.store.queries import queries
 
 SQL = queries("messages")
 
+Spans = tuple[datetime, datetime, datetime]
+"""Now, an hour ago and a day ago."""
+
 
 class Begun(msgspec.Struct, frozen=True):
     """A message to write; fields in the order of the statement's parameters."""
@@ -53,6 +56,19 @@ async def recipient(database: Database, cell: int, binding_id: UUID, merchant_id
 async def begin(connection: Connection, message: Begun) -> bool:
     """False = there is a message of that id."""
     return await connection.fetchval(SQL["begin"], *msgspec.structs.astuple(message)) is not None
+
+
+async def count(
+    connection: Connection, cell: int, recipient_hash: bytes, merchant_id: str, spans: Spans, caps: list[int]
+) -> bool:
+    """False = a cap is reached; then nothing is counted. Caps: the merchant's of an hour and a day, everybody's."""
+    now, hour_ago, day_ago = spans
+    row = (cell, recipient_hash, now, merchant_id, hour_ago, day_ago, caps)
+    return await connection.fetchval(SQL["count_text"], *row) is not None
+
+
+async def forget_texted(database: Database, before: datetime) -> None:
+    await database.execute(SQL["forget_texted"], before)
 
 
 async def settle(

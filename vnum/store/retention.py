@@ -76,6 +76,12 @@ async def forget_audit(database: Database, cell: int, before: datetime) -> int:
     return int(await database.fetchval(SQL["forget_audit"], cell, before))
 
 
+async def forget_logs(database: Database, cell: int, before: datetime, most: int) -> tuple[int, int, int]:
+    """Prints, events of orders, changes of recipients; fewer than `most` = that were all."""
+    prints, events, changes = await database.fetchval(SQL["forget_logs"], cell, before, most)
+    return prints, events, changes
+
+
 async def drop_month(connection: Connection, month: date, now: datetime) -> bool:
     """False = there is nothing to drop, or something that is still needed."""
     return bool(await connection.fetchval(SQL["drop_month"], month, now))

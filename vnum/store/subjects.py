@@ -15,6 +15,7 @@ _TRACES = (
     "erase_wrong_extensions",
     "erase_lockouts",
     "erase_contacts",
+    "erase_texted",
     "erase_reached",
     "erase_routed",
     "erase_marks",

@@ -36,9 +36,9 @@ async def webhook(connection: Connection | Database, webhook_id: UUID) -> Record
     return await connection.fetchrow(SQL["webhook"], webhook_id)
 
 
-async def sending(database: Database, webhook_id: UUID) -> Record | None:
+async def sending(database: Database, webhook_id: UUID, now: datetime) -> Record | None:
     """What its deliveries need, the secrets sealed; None = nothing is sent to it now."""
-    return await database.fetchrow(SQL["sending"], webhook_id)
+    return await database.fetchrow(SQL["sending"], webhook_id, now)
 
 
 async def webhooks(

@@ -151,6 +151,17 @@ FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[], $5::text[])
 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (cell, carrier, waybill_no, merchant_id, order_id) DO NOTHING;
 
+-- name: known_waybills
+-- Which of these parcels are of their orders already. $1 cells, $2 carriers, $3 waybill numbers, $4 merchants, $5 orders.
+SELECT i.n
+FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[], $5::text[])
+    WITH ORDINALITY AS i (cell, carrier, waybill_no, merchant_id, order_id, n)
+CROSS JOIN LATERAL (
+    SELECT FROM waybills w
+    WHERE w.cell = i.cell AND w.carrier = i.carrier AND w.waybill_no = i.waybill_no
+      AND w.merchant_id = i.merchant_id AND w.order_id = i.order_id LIMIT 1
+) AS w;
+
 -- name: binding
 -- One binding and the clock. $1 cell, $2 binding id, $3 simulated now or null.
 SELECT coalesce($3, clock_timestamp()) AS server_now,
@@ -222,7 +233,7 @@ WITH mark AS (
            $2, binding_event($4::uuid, slot.merchant_id, slot.order_id, slot.host, slot.extension,
                              may_read_number(w.role, (SELECT order_status FROM ordered)), slot.bound_at, slot.expires_at,
                              $2, 'binding_released')
-    FROM slot CROSS JOIN LATERAL listeners('binding.released', slot.merchant_id) AS w
+    FROM slot CROSS JOIN LATERAL listeners('binding.released', slot.merchant_id, $2) AS w
     ON CONFLICT DO NOTHING
 )
 UPDATE bindings b SET ended_at = $2, release_reason = $6

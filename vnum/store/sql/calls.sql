@@ -77,7 +77,7 @@ WITH item AS MATERIALIZED (
                'release_time', utc_text(i.release_time), 'release_cause', i.release_cause, 'seconds', i.seconds,
                'minutes', i.minutes, 'cost', trim_scale(i.cost)::text)
     FROM item i
-    CROSS JOIN LATERAL listeners('call.ended', i.merchant_id) AS w
+    CROSS JOIN LATERAL listeners('call.ended', i.merchant_id, $4) AS w
     CROSS JOIN LATERAL (
         SELECT may_read_number(w.role, (SELECT o.order_status FROM orders o
                                         WHERE o.cell = i.cell AND o.merchant_id = i.merchant_id

@@ -30,7 +30,7 @@ SELECT b.cell, w.webhook_id, event_id(b.cell, $6, 0, $2 || b.binding_id || b.end
        $6, $6, binding_event(b.binding_id, b.merchant_id, b.order_id, b.host, b.extension,
                              may_read_number(w.role, o.order_status), b.bound_at, b.expires_at, b.ended_at, $7)
 FROM bindings b
-CROSS JOIN LATERAL listeners($2, b.merchant_id) AS w
+CROSS JOIN LATERAL listeners($2, b.merchant_id, $6) AS w
 LEFT JOIN LATERAL (
     SELECT o.order_status FROM orders o
     WHERE o.cell = b.cell AND o.merchant_id = b.merchant_id AND o.order_id = b.order_id LIMIT 1
@@ -40,13 +40,32 @@ WHERE (b.cell = $1) IS TRUE AND b.ended_at > $3 AND b.ended_at <= $4 AND b.relea
 ON CONFLICT DO NOTHING
 RETURNING event_id;
 
+-- name: tell_short_ends
+-- The same of lives of $5 and less, of which the $8th part begins to be left in ($3, $4]: those end within that part of
+-- $5 behind $4.
+INSERT INTO webhook_deliveries (cell, webhook_id, event_id, merchant_id, event, subject, at, due_at, data)
+SELECT b.cell, w.webhook_id, event_id(b.cell, $6, 0, $2 || b.binding_id || b.ended_at), b.merchant_id, $2, b.binding_id,
+       $6, $6, binding_event(b.binding_id, b.merchant_id, b.order_id, b.host, b.extension,
+                             may_read_number(w.role, o.order_status), b.bound_at, b.expires_at, b.ended_at, $7)
+FROM bindings b
+CROSS JOIN LATERAL listeners($2, b.merchant_id, $6) AS w
+LEFT JOIN LATERAL (
+    SELECT o.order_status FROM orders o
+    WHERE o.cell = b.cell AND o.merchant_id = b.merchant_id AND o.order_id = b.order_id LIMIT 1
+) AS o ON true
+WHERE (b.cell = $1) IS TRUE AND b.ended_at > $3::timestamptz AND b.ended_at <= $4::timestamptz + $5::interval / $8::int
+  AND b.release_reason IS NULL AND b.bound_at >= b.ended_at - $5::interval
+  AND b.ended_at - (b.ended_at - b.bound_at) / $8::int > $3 AND b.ended_at - (b.ended_at - b.bound_at) / $8::int <= $4
+ON CONFLICT DO NOTHING
+RETURNING event_id;
+
 -- name: tell_closes
 -- $1 cell, $2 now, $3 invoice numbers, $4 merchants, $5 what is told of each.
 INSERT INTO webhook_deliveries (cell, webhook_id, event_id, merchant_id, event, subject, at, due_at, data)
 SELECT $1, w.webhook_id, event_id($1, $2, i.n, 'invoice.closed' || i.number), i.merchant_id, 'invoice.closed',
        i.merchant_id, $2, $2, i.data
 FROM unnest($3::text[], $4::text[], $5::json[]) WITH ORDINALITY AS i (number, merchant_id, data, n)
-CROSS JOIN LATERAL listeners('invoice.closed', i.merchant_id) AS w
+CROSS JOIN LATERAL listeners('invoice.closed', i.merchant_id, $2) AS w
 ON CONFLICT DO NOTHING;
 
 -- name: pool_lows
@@ -66,6 +85,6 @@ DELETE FROM pool_lows WHERE subject = ANY ($1::text[]);
 INSERT INTO webhook_deliveries (cell, webhook_id, event_id, merchant_id, event, subject, at, due_at, data)
 SELECT $1, w.webhook_id, event_id($1, $2, i.n, 'pool.low' || i.subject), NULL, 'pool.low', i.subject, $2, $2, i.data
 FROM unnest($3::text[], $4::json[]) WITH ORDINALITY AS i (subject, data, n)
-CROSS JOIN LATERAL listeners('pool.low', NULL) AS w
+CROSS JOIN LATERAL listeners('pool.low', NULL, $2) AS w
 WHERE w.role = 'platform'
 ON CONFLICT DO NOTHING;

@@ -48,7 +48,8 @@ FROM api_keys WHERE key_id > $1 AND ($3::text IS NULL OR key_id = $3) ORDER BY k
 UPDATE api_keys SET used_on = $2 WHERE key_id = $1 AND (used_on IS NULL OR used_on < $2);
 
 -- name: revoke_noted_keys
-UPDATE api_keys SET revoked_at = coalesce($2, clock_timestamp()) WHERE note = $1 AND revoked_at IS NULL;
+-- Every key in force that was made with a note. $1 note, $2 now.
+UPDATE api_keys SET revoked_at = $2 WHERE note = $1 AND revoked_at IS NULL RETURNING key_id;
 
 -- name: take_nonces
 -- Those of the nonces that nobody had before. $1 key ids, $2 nonces, $3 until when each is remembered.

@@ -91,6 +91,10 @@ RETURNING true;
 -- Not while the server's own clock says that it is too early, whatever a simulated one does. $1 month, $2 now.
 SELECT $1::date <= clock_timestamp() - interval '397 days' AND drop_month($1::date, $2);
 
+-- name: forget_logs
+-- Prints, events of orders and changes of recipients: how many of each went. $1 cell, $2 before, $3 how many of each.
+SELECT forget_logs($1, $2, $3);
+
 -- name: forget_audit
 -- The same of audit entries: how many were dropped. $1 cell, $2 before.
 SELECT forget_audit($1, least($2::timestamptz, clock_timestamp() - interval '184 days'));

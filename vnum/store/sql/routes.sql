@@ -8,7 +8,7 @@
 SELECT i.n, t.now, l.until > t.now AS locked_out,
        b.binding_id, b.merchant_id, b.order_id, b.bound_at, b.ended_at, b.release_reason, b.key_id, b.recipient,
        b.recipient_hash, b.caller_group AS wanted_group, o.order_status, p.policy, c.class, c.verified, c.caller_group,
-       x.everything, x.shop, x.blocked, y.listed AS caller_listed, z.listed AS callee_listed, r.reached
+       x.everything, x.shop, x.blocked, y.listed AS caller_listed, z.listed AS callee_listed, r.reached, w.carries
 FROM (SELECT clock_timestamp() AS server, (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest) AS k
 CROSS JOIN unnest($2::text[], $3::text[], $4::bytea[], $5::timestamptz[])
            WITH ORDINALITY AS i (host, extension, caller_hash, at, n)
@@ -37,6 +37,14 @@ LEFT JOIN LATERAL (
     WHERE c.phone_hash = i.caller_hash AND c.merchant_id IN ('', b.merchant_id)
     ORDER BY c.class DESC, c.verified DESC LIMIT 1
 ) AS c ON true
+LEFT JOIN LATERAL (
+    -- of a courier's call: whether a carrier that he is verified for carries a parcel of the order; null = it has none
+    SELECT bool_or(k.caller_id IS NOT NULL) AS carries
+    FROM waybills w
+    LEFT JOIN callers k ON k.phone_hash = i.caller_hash AND k.class = 'courier' AND k.merchant_id IN ('', b.merchant_id)
+                       AND k.carrier = w.carrier AND k.verified
+    WHERE c.class = 'courier' AND w.merchant_id = b.merchant_id AND w.order_id = b.order_id
+) AS w ON true
 LEFT JOIN LATERAL (
     SELECT bool_or(x.scope = 'everything') AS everything, bool_or(x.scope = 'merchant') AS shop,
            bool_or(x.scope = 'caller') AS blocked

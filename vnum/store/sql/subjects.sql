@@ -58,6 +58,9 @@ DELETE FROM lockouts WHERE caller_hash = $1;
 -- name: erase_contacts
 DELETE FROM contacts WHERE recipient_hash = $1;
 
+-- name: erase_texted
+DELETE FROM texted WHERE recipient_hash = $1;
+
 -- name: erase_reached
 DELETE FROM reached WHERE caller_hash = $1;
 

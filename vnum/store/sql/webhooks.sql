@@ -14,8 +14,9 @@ SELECT webhook_id, merchant_id, role, made_by, url, events, active, former_until
 FROM webhooks WHERE webhook_id = $1 AND deleted_at IS NULL;
 
 -- name: sending
--- What its deliveries need; no row = nothing is sent to it now. $1 id.
-SELECT webhook_id, role, url, secret, former_secret, former_until FROM webhooks_in_force WHERE webhook_id = $1;
+-- What its deliveries need; no row = nothing is sent to it now. $1 id, $2 now.
+SELECT webhook_id, role, url, secret, former_secret, former_until FROM webhooks_in_force
+WHERE webhook_id = $1 AND (ends_at IS NULL OR ends_at > $2);
 
 -- name: webhooks
 -- By id. $1 merchants or null, $2 roles, $3 who made them or null, $4 the id after which to begin, $5 how many.
@@ -70,7 +71,7 @@ RETURNING d.event_id;
 -- Who has something due and nobody who delivers. $1 now.
 SELECT w.webhook_id FROM webhooks_in_force w
 LEFT JOIN webhook_lanes l ON l.webhook_id = w.webhook_id
-WHERE (l.webhook_id IS NULL OR l.leased_until <= $1)
+WHERE (l.webhook_id IS NULL OR l.leased_until <= $1) AND (w.ends_at IS NULL OR w.ends_at > $1)
   AND EXISTS (SELECT FROM webhook_deliveries d
               WHERE d.webhook_id = w.webhook_id AND d.state = 'waiting' AND d.due_at <= $1);
 
