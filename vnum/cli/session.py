@@ -4,6 +4,7 @@ import getpass
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
@@ -176,7 +177,12 @@ def parts(settings: Settings, endpoints: Endpoints) -> Parts:
         cells=settings.cells,
         postgres_connections=settings.postgres_connections,
         statement_timeout_s=settings.statement_timeout_s,
-        policy=Policy(max_seconds=settings.max_call_seconds, calls=settings.calls),
+        policy=Policy(
+            max_seconds=settings.max_call_seconds,
+            calls=settings.calls,
+            call_back=timedelta(hours=settings.call_back_hours),
+            dials_per_minute=settings.dials_per_minute,
+        ),
         rate_per_s=settings.rate_per_s,
         auth_failures_per_min=settings.auth_failures_per_min,
         keep=settings.keep,

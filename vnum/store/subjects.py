@@ -16,6 +16,7 @@ _TRACES = (
     "erase_lockouts",
     "erase_contacts",
     "erase_reached",
+    "erase_dials",
     "erase_routed",
     "erase_marks",
 )
