@@ -4,6 +4,7 @@ import click
 
 from vnum.cli.audit import audit
 from vnum.cli.bills import bills
+from vnum.cli.calls import calls
 from vnum.cli.clock import clock
 from vnum.cli.disputes import disputes
 from vnum.cli.doctor import doctor
@@ -49,6 +50,7 @@ for command in (
     pool,
     records,
     reconcile,
+    calls,
     disputes,
     invoice,
     tariff,

@@ -137,6 +137,7 @@ READING = frozenset(
     {
         *("pool", "records reviews", "reconcile", "disputes", "bills", "usage", "retention show"),
         *("invoice draft", "invoice list", "invoice export", "invoice notes", "tariff list", "keys list"),
+        *("calls show", "calls unrecorded"),
         *("webhooks list", "webhooks dead", "audit verify", "audit list"),
         "subject export",  # has an entry of its own, with what was told
     }

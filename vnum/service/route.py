@@ -74,8 +74,8 @@ class Cause(IntEnum):
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the switch does next. `callee` is the real number, E.164 (of a call back maybe a service number's digits);
-    `digits` how many to collect before it asks again: of collect always, of reject while the call has tries left. `code`
-    is for logs, and never for the caller's ear."""
+    `digits` how many to collect before it asks again: of collect always, of reject while the call has tries left.
+    `code` is for logs, and never for the caller's ear."""
 
     shown: ClassVar[tuple[str, ...]] = ("prompt", "digits")
 
