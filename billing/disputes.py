@@ -119,6 +119,11 @@ async def dispute_states(connection: Connection, merchant_id: str, call_ids: Seq
     return {row["call_id"]: DisputeState(row["state"]) for row in rows}
 
 
+async def disputes_of_call(connection: Connection, merchant_id: str, call_id: str) -> list[Dispute]:
+    """All there ever were, oldest first."""
+    return [_read(row) for row in await connection.fetch(_SQL["of_call"], merchant_id, call_id)]
+
+
 def _read(row: "asyncpg.Record") -> Dispute:
     return Dispute(
         dispute_id=row["dispute_id"],

@@ -1,6 +1,7 @@
 """Reading closed invoices."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from billing.errors import InvoiceNotFound, PeriodNotClosed
@@ -34,6 +35,15 @@ async def get_invoice(connection: Connection, number: str) -> Invoice:
 async def buyers(connection: Connection, numbers: Sequence[str]) -> dict[str, Buyer]:
     """Who pays some invoices, as they say; numbers of none are left out."""
     return {row["invoice_number"]: read_buyer(row) for row in await connection.fetch(_SQL["buyers"], numbers)}
+
+
+async def invoice_of_call(
+    connection: Connection, merchant_id: str, call_id: str, answered_at: datetime, *, late: bool
+) -> str | None:
+    """The number of the invoice that bears a charged call (billing rules 6.4, 6.6); None = none does yet."""
+    month = Period.of(answered_at).first_day
+    number: str | None = await connection.fetchval(_SQL["of_call"], merchant_id, call_id, month, late)
+    return number
 
 
 async def require_closed(connection: Connection, period: Period, merchant_ids: Sequence[str] | None = None) -> None:

@@ -23,6 +23,7 @@ from vnum.service.audit import Audit
 from vnum.service.bills import Bills
 from vnum.service.bind import Binder
 from vnum.service.blacklist import Blacklist
+from vnum.service.call_lives import CallLives
 from vnum.service.call_policies import CallPolicies
 from vnum.service.callers import Callers
 from vnum.service.calls import Calls
@@ -33,6 +34,8 @@ from vnum.service.data_keys import make_ahead, open_vault
 from vnum.service.decide import Decider
 from vnum.service.decrypt import Decrypter
 from vnum.service.deliver import Deliverer
+from vnum.service.dial_care import DialCare
+from vnum.service.dials import Dials
 from vnum.service.disputes import Disputes
 from vnum.service.events import Ends, PoolWatch
 from vnum.service.grants import Grants
@@ -62,9 +65,11 @@ from vnum.service.spend import Spending
 from vnum.service.subjects import Subjects
 from vnum.service.supply import Supply
 from vnum.service.tariffs import Tariffs
+from vnum.service.unrecorded import Unrecorded
 from vnum.service.usage import Usages
 from vnum.service.webhooks import Webhooks
 from vnum.store import clock as stored_clock
+from vnum.store.bell import Bell
 from vnum.store.database import Database, open_database
 from vnum.vault import KeyPlace, Vault
 
@@ -138,6 +143,9 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     call_policies: CallPolicies
     marks: Marks
     attempts: Attempts
+    dials: Dials
+    call_lives: CallLives
+    unrecorded: Unrecorded
     records: Records
     keeper: Keeper
     reviews: Reviews
@@ -185,6 +193,7 @@ async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncItera
         try:
             yield engine
         finally:
+            await engine.dials.close()
             await engine.deliverer.close()
             await engine.messages.close()
     finally:
@@ -215,7 +224,23 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     deliverer = Deliverer(database, vault, clock, parts.webhook_reach, timedelta(days=parts.keep_deliveries_days))
     ends = Ends(database, cells, timedelta(seconds=SETTLED * parts.statement_timeout_s))
     pool_watch = PoolWatch(database, parts.pool_low_percent)
-    care = Care(database, pool, registry, supply, vault, audit, retention, ends, pool_watch, deliverer, clock, cells)
+    unrecorded, dial_care = Unrecorded(database, clock), DialCare(database, cells)
+    care = Care(
+        database,
+        pool,
+        registry,
+        supply,
+        vault,
+        audit,
+        retention,
+        ends,
+        pool_watch,
+        deliverer,
+        dial_care,
+        unrecorded,
+        clock,
+        cells,
+    )
     keeper = Keeper(database, vault, clock, cells)
     records = Records(database, vault, registry, keeper, clock, cells, parts.keep)
     spending = Spending(database, clock)
@@ -224,7 +249,9 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     binder = Binder(database, vault, registry, supply, care, spending, lifecycle, clock, cells)
     labels = Labels(database, vault, binder, clock, cells)
     lifetime = Lifetime(database, registry, supply, clock, cells)
-    calls = Calls(database, labels, cells)
+    bell = Bell(parts.postgres_dsn, parts.schema)
+    dials = Dials(database, vault, labels, clock, cells, parts.policy, bell, dial_care)
+    calls = Calls(database, labels, dials, cells)
     policies = Policies(parts.policy.calls)
     issuer = Issuer(name=parts.issuer_name, tax_no=parts.issuer_tax_no, fapiao_item=parts.fapiao_item or FAPIAO_ITEM)
     invoices = Invoices(database, clock, parts.issuer, issuer)
@@ -253,6 +280,9 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         call_policies=CallPolicies(database, clock, policies, cells),
         marks=Marks(database, clock, policies, cells),
         attempts=Attempts(database),
+        dials=dials,
+        call_lives=CallLives(database, labels, clock, cells),
+        unrecorded=unrecorded,
         records=records,
         keeper=keeper,
         reviews=Reviews(database, vault, cells),

@@ -9,7 +9,15 @@ from billing.close import CloseReport, close
 from billing.daily import Charge, Chosen, DailyPage, daily_page
 from billing.daily_csv import daily_csv
 from billing.details import OfPeriod, OneInvoice
-from billing.disputes import Dispute, DisputeState, dispute_states, list_disputes, open_dispute, resolve_dispute
+from billing.disputes import (
+    Dispute,
+    DisputeState,
+    dispute_states,
+    disputes_of_call,
+    list_disputes,
+    open_dispute,
+    resolve_dispute,
+)
 from billing.draft import draft
 from billing.drain import drain
 from billing.errors import BillingRefusal, CloseBlocked, InvoiceNotFound, NoteNotFound, TariffInvalid, TariffNotFound
@@ -30,7 +38,7 @@ from billing.export import (
     note_head,
 )
 from billing.invoice import RENTAL_KINDS, Draft, Invoice, Item, Kind
-from billing.invoices import get_invoice, list_invoices, require_closed
+from billing.invoices import get_invoice, invoice_of_call, list_invoices, require_closed
 from billing.migrate import Migration
 from billing.migrate import apply as apply_migrations
 from billing.migrate import load as load_migrations
@@ -115,6 +123,7 @@ __all__ = [
     "daily_csv",
     "daily_page",
     "dispute_states",
+    "disputes_of_call",
     "draft",
     "draft_head",
     "drain",
@@ -129,6 +138,7 @@ __all__ = [
     "get_note",
     "harmless",
     "invoice_head",
+    "invoice_of_call",
     "invoices_of",
     "issue_note",
     "list_disputes",

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus: requests, refusals, routes.
+"""What is counted, for Prometheus: requests, refusals, routes, calls.
 
 Labels are closed sets (paths as declared, codes, states), never an id, a number or a name. Of several workers on one
 port each writes its counts where all can read them (PROMETHEUS_MULTIPROC_DIR, set by `vnum serve`), so that any of them
@@ -9,7 +9,7 @@ import os
 from functools import cache
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -33,6 +33,24 @@ RATE_LIMITED: Final = Counter(
 ROUTES: Final = Counter("vnum_routes", "What the switch was told.", ["action", "code"], registry=_ALONE)
 OPT_OUTS: Final = Counter("vnum_opt_outs", "Recipients' noes, said and withdrawn.", ["scope", "did"], registry=_ALONE)
 MARKS: Final = Counter("vnum_call_marks", "Keys pressed after calls.", ["mark"], registry=_ALONE)
+DIALS: Final = Counter("vnum_dials", "Ordered calls, as they come to a state.", ["state", "code"], registry=_ALONE)
+RECORDS: Final = Counter("vnum_call_records", "Call records, by result.", ["status", "code"], registry=_ALONE)
+CALLS: Final = Counter(
+    "vnum_calls", "Calls whose record was rated: answered or not, and why they ended.", ["answered", "cause"],
+    registry=_ALONE,
+)  # fmt: skip
+POST_DIAL_S: Final = Histogram(
+    "vnum_post_dial_seconds",
+    "Seconds from the dial to the callee's ring, by records that tell it; with the time that keying in took.",
+    buckets=(0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 60.0),
+    registry=_ALONE,
+)
+UNRECORDED: Final = Gauge(
+    "vnum_calls_unrecorded",
+    "Connected calls whose record is overdue.",
+    multiprocess_mode="mostrecent",
+    registry=_ALONE,
+)
 DECRYPTS: Final = Counter("vnum_decrypts", "Orders decrypted or refused.", ["scene", "code"], registry=_ALONE)
 
 MESSAGES: Final = Counter(

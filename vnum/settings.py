@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     statement_timeout_s: int = 30
     max_call_seconds: int = 10_800
     call_policy: str | None = None
+    call_back_hours: int = 24
+    dials_per_minute: int = 60
     rate_per_s: int = 2_000
     auth_failures_per_min: int = 60
     body_timeout_s: int = 20
@@ -87,6 +89,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             (not 2 <= self.postgres_connections <= 64, "VNUM_POSTGRES_CONNECTIONS must be 2 to 64"),
             (not 1 <= self.statement_timeout_s <= 600, "VNUM_STATEMENT_TIMEOUT_S must be 1 to 600"),
             (not 1 <= self.max_call_seconds <= 86_400, "VNUM_MAX_CALL_SECONDS must be 1 to 86400"),
+            (not 0 <= self.call_back_hours <= 720, "VNUM_CALL_BACK_HOURS must be 0 (nobody is called back) to 720"),
+            (not 0 <= self.dials_per_minute <= 6_000, "VNUM_DIALS_PER_MINUTE must be 0 (no limit) to 6000"),
             (
                 not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema),
                 "VNUM_SCHEMA must be lower-case letters, digits and _ (at most 63)",

@@ -34,3 +34,7 @@ SELECT DISTINCT ON (call_id) call_id, coalesce(outcome, 'open') AS state
 FROM disputes
 WHERE merchant_id = $1::text AND call_id = ANY ($2::text[])
 ORDER BY call_id, dispute_id DESC
+
+-- name: of_call
+-- All of one call, oldest first. $1 merchant, $2 call.
+SELECT * FROM disputes WHERE merchant_id = $1::text AND call_id = $2::text ORDER BY dispute_id

@@ -39,3 +39,12 @@ SELECT (SELECT count(*) FROM closes c
 -- name: count
 -- How many there are. $1 period, $2 merchants or null.
 SELECT count(*) FROM invoices WHERE period = $1::date AND ($2::text[] IS NULL OR merchant_id = ANY ($2))
+
+-- name: of_call
+-- The invoice that bears a charged call: that of its month, or the one that took it late; null = none yet. $1 merchant,
+-- $2 call, $3 its month, $4 whether it was late.
+SELECT CASE WHEN $4::boolean
+            THEN (SELECT a.invoice_number FROM invoice_adjustments a
+                  WHERE a.merchant_id = $1::text AND a.call_id = $2::text)
+            ELSE (SELECT c.invoice_number FROM closes c WHERE c.period = $3::date AND c.merchant_id = $1::text)
+       END

@@ -90,6 +90,8 @@ RECORD = {
 CALLER = {"phone": "0571-8765{n4}", "class": "merchant_agent", "merchant_id": "{merchant}"}
 LISTING = {"phone": "0571-8765{n4}", "direction": "caller", "merchant_id": "{merchant}"}
 MARK = {"call_id": "{call}", "mark": "satisfied", "at": "2026-10-05T04:05:00Z"}
+DIAL = {"merchant_id": "{merchant}", "order_id": "{order}", "agent_phone": "0571-8765{n4}"}
+STATE = {"call_id": "{dialled}", "state": "ringing_agent", "at": "2026-11-05T04:05:00Z"}
 ONE_ORDER = [{"merchant_id": "{merchant}", "order_id": "{order}"}]
 NEW_PARCEL = {"parcels": [{"carrier": "{carrier}", "waybill_no": "{waybill}"}]}
 HOOK = {
@@ -169,6 +171,11 @@ ROWS: dict[str, Row | tuple[Row, ...]] = {
         Row("?merchant_id={merchant}&after={call_place}&" + AUTUMN),
         Row(f"?merchant_id={MINE}&after={{call_place}}&{AUTUMN}"),
     ),
+    "POST /v1/calls/dial": Row(body=DIAL, guarded=True),
+    "POST /v1/calls/dials/take": Row(body={"wait_seconds": 0}, whole=True, nobodys=True),
+    "POST /v1/calls/states": Row(body={"items": [STATE]}, nobodys=True),
+    "GET /v1/calls/unrecorded": Row(whole=True, untied=True),
+    "GET /v1/calls/{call_id}": (Row(), Row(named={"call_id": "{dialled}"})),
     "GET /v1/calls/reviews": Row(whole=True, untied=True),
     "POST /v1/calls/reviews/{review_id}": Row(
         untied=True, body={"decision": "discard", "reason": "x"}, also={"review_decided"}

@@ -73,6 +73,7 @@ async def two_merchants(world: World) -> dict[str, Things]:
         "call": "nowhere-call",
         "binding": _other(sides[FOREIGN]["binding"]),
         "spare": _other(sides[FOREIGN]["spare"]),
+        "dialled": f"dial-{_other(sides[FOREIGN]['dialled'].removeprefix('dial-'))}",
         "extension": "0000",
         "invoice": "VN-2026-000009",
         "note": "VN-NOTE-2026-000009",
@@ -175,6 +176,8 @@ async def _november(world: World, things: Things) -> None:
     caller = done(await world.post("/v1/callers", agent))["caller_id"]
     pest = {"phone": "0571-87650001", "direction": "caller", "merchant_id": merchant}
     listing = done(await world.post("/v1/blacklist", pest))["blacklist_id"]
+    ordered = {"merchant_id": merchant, "order_id": things["order"], "agent_phone": "0571-87650002"}
+    dial = done(await world.post("/v1/calls/dial", ordered, role="merchant"))
     dispute = done(await world.post(f"/v1/calls/{merchant}-late/disputes", {"reason": "x"}, role="finance"))
     things |= {
         "binding": made["binding_id"],
@@ -182,6 +185,7 @@ async def _november(world: World, things: Things) -> None:
         "number": made["number"],
         "token": made["recipient_token"],
         "spare": spare["binding_id"],
+        "dialled": dial["call_id"],
         "invoice": invoice,
         "note": note["number"],
         "total": note["total_exact"].lstrip("-"),

@@ -454,3 +454,65 @@ async def test_the_content_of_a_record_is_the_text_whose_hash_is_stored(
     assert read.content("7") == f"{HOST}\x005\0+86{CALLER}\0" + times.format("2026-10-31T15:59:59+00:00")
     unanswered = normal(msgspec.structs.replace(one, answer_time=None, extension=None), read.host, 1, at + DAY)
     assert unanswered.content("7") == f"{HOST}\x007\0+86{CALLER}\0" + times.format("")
+
+
+async def test_a_record_before_its_route_is_charged_and_stays(world: World) -> None:
+    """A switch that asks late, or again, changes nothing of a call that is over."""
+    binding = await lent(world)
+    other = await world.bind("b", 2)
+    one = record(world, binding)
+    assert await status(world, one) == RATED
+    assert (await world.dial(other)).action == "connect"
+    assert await status(world, one) == (Status.DUPLICATE, None)
+    (row,) = await charged(world)
+    assert row["binding_id"] == binding.binding_id
+    world.pass_time(timedelta(hours=6))
+    assert await world.engine.unrecorded.page() == []
+
+
+CUT = [
+    ("the second a moment later", {"release_time": SECOND}, Status.CONFLICT),
+    ("the second within the same second", {"release_time": timedelta(milliseconds=400)}, Status.DUPLICATE),
+    ("the second without an answer", {"answer_time": None}, Status.CONFLICT),
+    ("the second released by the platform", {"release_dir": 0, "release_cause": 102}, Status.DUPLICATE),
+]
+
+
+@pytest.mark.parametrize(("change", "second"), [one[1:] for one in CUT], ids=[one[0] for one in CUT])
+@pytest.mark.parametrize("together", [True, False])
+async def test_of_two_records_of_a_call_the_first_is_kept(
+    world: World, change: dict[str, Any], second: Status, *, together: bool
+) -> None:
+    """Such as a switch posts that cuts a call at its limit."""
+    binding = await lent(world)
+    first = record(world, binding, release_time=world.now - 10 * SECOND)
+    moved = {
+        name: first.release_time + value if isinstance(value, timedelta) else value for name, value in change.items()
+    }
+    again = msgspec.structs.replace(first, **moved)
+    results = (
+        await report(world, first, again) if together else [*await report(world, first), *await report(world, again)]
+    )
+    assert [one.status for one in results] == [Status.RATED, second]
+    (row,) = await charged(world)
+    assert (row["release_time"], row["seconds"]) == (first.release_time, 51)
+
+
+@pytest.mark.parametrize(
+    ("answer_ms", "release_ms", "seconds"),
+    [(0, 60_000, 60), (400, 60_399, 59), (400, 60_400, 60), (999, 61_000, 60), (1, 61_000, 60), (0, 999, 0)],
+)
+async def test_times_in_milliseconds(world: World, answer_ms: int, release_ms: int, seconds: int) -> None:
+    binding = await lent(world)
+    base = (world.now - 70 * SECOND).replace(microsecond=0)
+    ms = timedelta(milliseconds=1)
+    one = record(world, binding, call_time=base, answer_time=base + answer_ms * ms, release_time=base + release_ms * ms)
+    assert await status(world, one) == RATED
+    (row,) = await charged(world)
+    assert row["seconds"] == seconds
+    whole = msgspec.structs.replace(
+        one,
+        answer_time=(base + answer_ms * ms).replace(microsecond=0),
+        release_time=(base + release_ms * ms).replace(microsecond=0),
+    )
+    assert (await status(world, whole))[0] is Status.DUPLICATE

@@ -232,3 +232,39 @@ async def test_a_switch_may_write_the_host_as_it_was_registered(world: World, wr
         call_id="c", caller="13800000000", host=written.format(binding.host), digits=f"{binding.extension}#"
     )
     assert (await world.engine.routes.route(ask)).binding_id == binding.binding_id
+
+
+SEVEN = "70012345678"
+
+
+async def lent_by_the_700_plan(world: World, order: str = "a") -> str:
+    """An extension on a 700 host. None is lent yet in a mode that anyone may dial, so it is put there by hand."""
+    await world.host(SEVEN, plan="700", ext_digits=4, quarantine_days=90)
+    lent = await world.bind(order)
+    for table in ("slots", "orders", "bindings"):
+        await world.owner.execute(
+            f"UPDATE {table} SET host = $1, extension = '0042' WHERE binding_id = $2",
+            SEVEN,
+            lent.binding_id,
+        )
+    return "0042"
+
+
+async def test_a_700_number_is_dialled_in_one_go(world: World) -> None:
+    extension = await lent_by_the_700_plan(world)
+    connected = await route(world, extension, host=SEVEN)
+    assert (connected.action, connected.callee, connected.display_number) == (Action.CONNECT, CALLEE, SEVEN)
+    hashed = await route(world, f"{extension}#", host=SEVEN, call_id="hash")
+    assert hashed.action is Action.CONNECT
+
+
+IN_THE_URI = ["00421", "042", "42", "+0042", "0042,", "0042;ext=1", "700123456780042", "0" * 32, "*42*", "##", "4 2"]
+
+
+@pytest.mark.parametrize("digits", IN_THE_URI)
+async def test_digits_of_another_length_or_kind_are_a_wrong_extension(world: World, digits: str) -> None:
+    """Dialled behind the host, too: a switch without a keypad gets the same, and releases with the cause."""
+    await lent_by_the_700_plan(world)
+    decision = await route(world, digits, host=SEVEN)
+    assert told(decision) == (Action.REJECT, Cause.UNALLOCATED, Code.NO_BINDING)
+    assert (decision.prompt, decision.digits) == (Prompt.WRONG_EXTENSION, 4)

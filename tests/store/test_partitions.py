@@ -23,7 +23,7 @@ INDEXES_OF_BINDINGS = (
     "host, extension, bound_at)",
     "merchant_id, bound_at)",
     "ended_at ",
-    "recipient_hash)",
+    "recipient_hash, host)",
 )
 
 

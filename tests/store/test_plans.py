@@ -30,6 +30,8 @@ BIG = {"slots", "orders", "bindings", "call_keys", "waybills", "lockouts", "wron
     "reached",
     "call_attempts",
     "call_marks",
+    "dials",
+    "call_states",
 }
 
 FILL = f"""
@@ -69,11 +71,17 @@ SELECT id, hash, 'caller', merchant, '', '2026-10-01', 'x' FROM filling;
 INSERT INTO call_policies SELECT 'm' || n, '{{}}', '2026-10-01', 'x' FROM generate_series(0, 999) n;
 INSERT INTO contacts SELECT 0, hash, '{{}}', '{{}}', '2026-10-01', '2026-10-01', '{{}}' FROM filling;
 INSERT INTO reached SELECT 0, id, hash FROM filling;
-INSERT INTO call_attempts SELECT 0, id, '2026-10-10', 'c', id, merchant, order_id, 'x', 'unknown' FROM filling;
+INSERT INTO call_attempts SELECT 0, id, '2026-10-10', 'call-' || n, id, merchant, order_id, 'x', 'unknown' FROM filling;
+INSERT INTO dials (cell, call_id, merchant_id, order_id, binding_id, host, extension, key_id, state, ordered_by,
+                   ordered_at, take_by, changed_at, recorded)
+SELECT 0, 'dial-' || n, merchant, order_id, id, host, extension, 1, 'ended', 'x', '2026-10-10', '2026-10-10',
+       '2026-10-10', true FROM filling;
+INSERT INTO call_states SELECT 0, 'call-' || n, 'ended', '2026-10-10' FROM filling;
 INSERT INTO call_marks SELECT 0, 'call-' || n, 'complaint', '2026-10-10', id, merchant, hash, hash FROM filling;
 DROP TABLE filling;
 ANALYZE merchants, hosts, slots, orders, bindings_2026_10, waybills, call_keys, lockouts, wrong_extensions,
-    calls_2026_10, opt_outs, callers, blacklist, call_policies, contacts, reached, call_attempts, call_marks
+    calls_2026_10, opt_outs, callers, blacklist, call_policies, contacts, reached, call_attempts, call_marks,
+    dials, call_states
 """
 
 HOT = [
@@ -92,6 +100,20 @@ HOT = [
     ("routes", "look_up"),
     ("routes", "connect"),
     ("routes", "file"),
+    ("routes", "call_back"),
+    ("routes", "connect_back"),
+    ("routes", "contacts"),
+    ("dials", "take"),
+    ("dials", "give_up"),
+    ("dials", "settle"),
+    ("dials", "tell"),
+    ("dials", "page"),
+    ("lives", "key"),
+    ("lives", "tries"),
+    ("lives", "record"),
+    ("lives", "not_taken"),
+    ("lives", "unrecorded"),
+    ("lives", "count_unrecorded"),
     ("routes", "attempts"),
     ("marks", "complaints"),
     ("marks", "of_calls"),
@@ -183,6 +205,12 @@ def test_big_tables_are_reached_by_index_only(plans: Plans, noun: str, name: str
         ("routes", "look_up", "reached_pkey"),
         ("routes", "file", "wrong_extensions_pkey"),
         ("routes", "attempts", "call_attempts_by_merchant"),
+        ("routes", "call_back", "bindings_2026_10_recipient_hash_host_idx"),
+        ("routes", "call_back", "reached_pkey"),
+        ("routes", "call_back", "call_keys_pkey"),
+        ("lives", "unrecorded", "call_keys_unrecorded"),
+        ("lives", "count_unrecorded", "call_keys_unrecorded"),
+        ("lives", "tries", "call_attempts_by_call"),
         ("bindings", "before_bind", "opt_outs_in_force"),
         ("bindings", "waybills", "waybills_pkey"),
         ("calls", "resolve_records", "call_keys_pkey"),

@@ -18,10 +18,12 @@ from vnum.api.auth import ANYONE
 from vnum.api.bills import Bills
 from vnum.api.bindings import Bindings
 from vnum.api.blacklist import Blacklist
+from vnum.api.call_lives import CallLives
 from vnum.api.call_policies import CallPolicies
 from vnum.api.callers import Callers
 from vnum.api.calls import Calls
 from vnum.api.deadlines import USUAL, Deadlines, HttpLimits, SlowBody, TookTooLong
+from vnum.api.dials import Dials
 from vnum.api.disputes import Disputes
 from vnum.api.docs import add_docs
 from vnum.api.endpoint import Endpoint, WrongMediaType, handler_of
@@ -79,6 +81,7 @@ def make_app(engine: Engine, limits: HttpLimits = USUAL) -> web.Application:
     add_docs(app, declared)
     app.cleanup_ctx.append(_running(partial(_tend, engine)))
     app.cleanup_ctx.append(_running(deadlines.watch))
+    app.on_shutdown.append(partial(_let_go, engine))
     return app
 
 
@@ -88,12 +91,14 @@ def endpoints(engine: Engine) -> list[Endpoint]:
         Bindings(engine),
         Calls(engine),
         Attempts(engine),
+        Dials(engine),
         Recipients(engine),
         Callers(engine),
         Blacklist(engine),
         CallPolicies(engine),
         Reviews(engine),
         Disputes(engine),
+        CallLives(engine),
         Labels(engine),
         Orders(engine),
         Platform(engine),
@@ -195,6 +200,11 @@ def _running(work: Callable[[], Coroutine[None, None, None]]) -> Callable[[web.A
             await task
 
     return while_running
+
+
+async def _let_go(engine: Engine, _: web.Application) -> None:
+    """Whoever waits for orders is answered, and holds nothing up."""
+    await engine.dials.close()
 
 
 async def _tend(engine: Engine) -> None:

@@ -12,6 +12,7 @@
 | SPENDERS | merchant, platform, finance, admin | what he spent of what he may |
 | KEEPERS | merchant, platform, admin | who may ring for a merchant, and who not |
 | GRANTORS | merchant, platform, admin | which service providers (isv) may act for a merchant |
+| LOOKERS | finance, switch, platform, admin | calls that nobody reported: a switch that has their records sends them |
 | SWITCHES | switch | calls: only a switch is ever told a real number, so nobody else, not even an admin |
 | ANYONE | without a key | health |
 """
@@ -30,6 +31,7 @@ PAYERS: Final = SHOPS | FINANCE
 SPENDERS: Final = PAYERS - {Role.ISV}
 KEEPERS: Final = frozenset({Role.MERCHANT}) | PLATFORMS
 GRANTORS: Final = frozenset({Role.MERCHANT}) | PLATFORMS
+LOOKERS: Final = FINANCE | PLATFORMS | {Role.SWITCH}
 SWITCHES: Final = frozenset({Role.SWITCH})
 ANYONE: Final[frozenset[Role]] = frozenset()
 

@@ -16,9 +16,11 @@ from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import DisputeState, plain
 from vnum.meters import routed
+from vnum.model.dials import DialState
 from vnum.model.refusals import Code, Refused
 from vnum.service.call_record import CallRecord, Instant
 from vnum.service.calls import PAGE, FiledCall
+from vnum.service.dials import OpenDial
 from vnum.service.keep import NotTaken, Status
 from vnum.service.labels import Reader
 from vnum.service.marks import Mark
@@ -116,19 +118,23 @@ class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class CallView(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A call as those see it who pay for it: who rang is left out. `late` = on an invoice after its month's. Platforms
-    and admins see host and extension at all times, others once the order is shipped."""
+    and admins see host and extension at all times, others once the order is shipped. `state` = of a call that was
+    ordered (POST /v1/calls/dial) and has no record: call_time is when it was ordered, there is no release_time, `code`
+    says why it failed. Once its record is there, it is a call like any other."""
 
-    shown: ClassVar[tuple[str, ...]] = ("host", "extension", "answer_time")
+    shown: ClassVar[tuple[str, ...]] = ("host", "extension", "answer_time", "release_time")
 
     call_id: str
     binding_id: UUID
     order_id: str
     call_time: datetime
-    release_time: datetime
+    release_time: datetime | None = None
     seconds: int
     minutes: int
     cost: str
     late: bool
+    state: DialState | None = None
+    code: str | None = None
     host: str | None = None
     extension: str | None = None
     ring_time: datetime | None = None
@@ -157,17 +163,17 @@ class Calls:
 
     @answers(CallList)
     async def list(self, call: Call, asked: CallQuery) -> Answer:
-        """A merchant's calls, 1,000 at a time, by answer (else dial); 92 days at most; never who rang."""
-        found = await self._engine.calls.page(
-            asked.merchant_id,
-            within_calendar(asked.since),
-            within_calendar(asked.until),
-            reader=Reader(merchants=call.caller.merchants, prints=call.caller.role in PRINTERS),
-            order_id=asked.order_id,
-            after=None if asked.after is None else place(asked.after),
-        )
-        more = cursor(found[-1].biz_at, found[-1].call_id) if len(found) == PAGE else None
-        return json_answer(200, CallList([_view(one) for one in found], more))
+        """A merchant's calls, 1,000 at a time, by answer (else dial); 92 days at most; never who rang. Ordered calls
+        that have no record yet stand among them, with their state."""
+        span = (asked.merchant_id, within_calendar(asked.since), within_calendar(asked.until))
+        reader = Reader(merchants=call.caller.merchants, prints=call.caller.role in PRINTERS)
+        after = None if asked.after is None else place(asked.after)
+        found = await self._engine.calls.page(*span, reader=reader, order_id=asked.order_id, after=after)
+        dials = await self._engine.calls.open_dials(*span, reader=reader, order_id=asked.order_id, after=after)
+        views = [(one.biz_at, _view(one)) for one in found] + [(one.ordered_at, _dialled(one)) for one in dials]
+        views = sorted(views, key=lambda view: (view[0], view[1].call_id))[:PAGE]
+        more = cursor(views[-1][0], views[-1][1].call_id) if len(views) == PAGE else None
+        return json_answer(200, CallList([view for _, view in views], more))
 
     @answers(Decision, within=REJECTED)
     async def route(self, call: Call, asked: RouteRequest) -> Answer:
@@ -218,6 +224,23 @@ def _view(call: FiledCall) -> CallView:
         release_cause=call.release_cause,
         dispute=call.dispute,
         marks=call.marks,
+    )
+
+
+def _dialled(dial: OpenDial) -> CallView:
+    return CallView(
+        call_id=dial.call_id,
+        binding_id=dial.binding_id,
+        order_id=dial.order_id,
+        host=dial.host,
+        extension=dial.extension,
+        call_time=utc(dial.ordered_at),
+        seconds=0,
+        minutes=0,
+        cost="0",
+        late=False,
+        state=dial.state,
+        code=dial.code,
     )
 
 

@@ -75,8 +75,8 @@ class Disputes:
     async def open(self, call: Call, asked: OpenDispute) -> Answer:
         """Disputes a call of an open or a closed month; it is billed like any other."""
         caller = call.caller
-        dispute = await self._disputes.open(_call_id(call), asked.reason, author=caller.key_id, tie=caller.merchants)
-        return json_answer(201, _view(dispute))
+        dispute = await self._disputes.open(call_id_in(call), asked.reason, author=caller.key_id, tie=caller.merchants)
+        return json_answer(201, view_of(dispute))
 
     @answers(DisputeList)
     async def list(self, call: Call, asked: DisputeQuery) -> Answer:
@@ -85,7 +85,7 @@ class Disputes:
             merchant_id=asked.merchant_id, tie=call.caller.merchants, state=asked.state, after=asked.after
         )
         more = found[-1].dispute_id if len(found) == PAGE else None
-        return json_answer(200, DisputeList([_view(dispute) for dispute in found], more))
+        return json_answer(200, DisputeList([view_of(dispute) for dispute in found], more))
 
     @answers(
         DisputeView, refuses=(Code.DISPUTE_NOT_FOUND, Code.NOTE_NOT_FOUND, Code.DISPUTE_RESOLVED, Code.DISPUTE_INVALID)
@@ -101,16 +101,16 @@ class Disputes:
             author=call.caller.key_id,
             note_number=asked.note_number,
         )
-        return json_answer(200, _view(dispute))
+        return json_answer(200, view_of(dispute))
 
 
-def _view(dispute: Dispute) -> DisputeView:
+def view_of(dispute: Dispute) -> DisputeView:
     fields = msgspec.structs.asdict(dispute)
     times = {name: utc(value) for name, value in fields.items() if isinstance(value, datetime)}
     return DisputeView(**fields | times)
 
 
-def _call_id(call: Call) -> str:
+def call_id_in(call: Call) -> str:
     """Raises Refused (call_not_found): what is no id names no call."""
     try:
         return msgspec.convert(call.named("call_id"), CallId)

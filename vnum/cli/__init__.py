@@ -6,6 +6,7 @@ from vnum.cli.audit import audit
 from vnum.cli.bills import bills
 from vnum.cli.blacklist import blacklist
 from vnum.cli.callers import callers
+from vnum.cli.calls import calls
 from vnum.cli.clock import clock
 from vnum.cli.disputes import disputes
 from vnum.cli.doctor import doctor
@@ -52,6 +53,7 @@ for command in (
     pool,
     records,
     reconcile,
+    calls,
     disputes,
     invoice,
     tariff,

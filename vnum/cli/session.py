@@ -4,6 +4,7 @@ import getpass
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
@@ -136,6 +137,7 @@ READING = frozenset(
     {
         *("pool", "records reviews", "reconcile", "disputes", "bills", "usage", "retention show"),
         *("invoice draft", "invoice list", "invoice export", "invoice notes", "tariff list", "keys list"),
+        *("calls show", "calls unrecorded"),
         *("webhooks list", "webhooks dead", "audit verify", "audit list", "callers list", "blacklist list"),
         "subject export",  # has an entry of its own, with what was told
     }
@@ -187,7 +189,12 @@ def parts(settings: Settings, endpoints: Endpoints) -> Parts:
         cells=settings.cells,
         postgres_connections=settings.postgres_connections,
         statement_timeout_s=settings.statement_timeout_s,
-        policy=Policy(max_seconds=settings.max_call_seconds, calls=settings.calls),
+        policy=Policy(
+            max_seconds=settings.max_call_seconds,
+            calls=settings.calls,
+            call_back=timedelta(hours=settings.call_back_hours),
+            dials_per_minute=settings.dials_per_minute,
+        ),
         rate_per_s=settings.rate_per_s,
         auth_failures_per_min=settings.auth_failures_per_min,
         keep=settings.keep,

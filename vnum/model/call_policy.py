@@ -75,7 +75,8 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     calls_per_*: connected calls of this merchant's to one recipient, within the last 60 minutes or 24 hours; null = any
     number. texts_per_*: texts of this merchant's to one recipient, in the same way; of those nobody is exempt.
     max_seconds null = as long as the platform allows. That many complaints by a recipient about a merchant's
-    calls within that many days opt him out of them.
+    calls within that many days opt him out of them. call_back = recipients who ring the host without an extension reach
+    who rang them last, or the shop.
     """
 
     who: WhoMayRing = WhoMayRing.ANYONE
@@ -95,6 +96,7 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_seconds: Seconds | None = None
     complaints: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
     complaint_days: Annotated[int, msgspec.Meta(ge=1, le=180)] = 30
+    call_back: bool = True
 
     def __post_init__(self) -> None:
         if (self.who is WhoMayRing.GROUP) != (self.group is not None):
@@ -129,6 +131,7 @@ class PolicyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_seconds: Seconds | msgspec.UnsetType | None = msgspec.UNSET
     complaints: Annotated[int, msgspec.Meta(ge=1, le=100)] | msgspec.UnsetType = msgspec.UNSET
     complaint_days: Annotated[int, msgspec.Meta(ge=1, le=180)] | msgspec.UnsetType = msgspec.UNSET
+    call_back: bool | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Whatever the platform sets later, these fields go with it."""

@@ -240,6 +240,11 @@ def _other_caller(digits: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def can_be_rung(canonical: str) -> bool:
+    """Whether what `parse_caller` gave can be dialled back as it stands: E.164, or a service number."""
+    return canonical.startswith("+") or _SERVICE.fullmatch(canonical) is not None
+
+
 def masked_caller(text: str) -> str:
     """A caller as a switch wrote it, for people who compare calls: "138****0000", or less of what is no mobile."""
     try:

@@ -12,6 +12,7 @@ from vnum.finance import DisputeState, dispute_states
 from vnum.model.acting import untied
 from vnum.model.cells import cell_of
 from vnum.model.refusals import Code, Refused
+from vnum.service.dials import Dials, OpenDial
 from vnum.service.keys import Tie
 from vnum.service.labels import EVERYONE, Labels, Reader
 from vnum.service.marks import Mark
@@ -50,9 +51,10 @@ class FiledCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Calls:
-    def __init__(self, database: Database, labels: Labels, cells: int) -> None:
+    def __init__(self, database: Database, labels: Labels, dials: Dials, cells: int) -> None:
         self._database = database
         self._labels = labels
+        self._dials = dials
         self._cells = cells
 
     async def page(
@@ -85,6 +87,28 @@ class Calls:
             for row in rows
         ]
 
+    async def open_dials(
+        self,
+        merchant_id: str,
+        since: datetime,
+        until: datetime,
+        *,
+        reader: Reader = EVERYONE,
+        order_id: str | None = None,
+        after: tuple[datetime, str] | None = None,
+    ) -> list[OpenDial]:
+        """The merchant's ordered calls that have no record yet (or never will), in order of (ordered_at, call_id)."""
+        if reader.merchants is not None and merchant_id not in reader.merchants:
+            return []
+        found = await self._dials.open_page(merchant_id, since, until, order_id, after or (since, ""), PAGE)
+        with untied():  # whether the record of one's own order is there
+            filed = await stored.locate(
+                self._database, [(cell_of(self._cells, one.call_id), one.call_id) for one in found]
+            )
+        recorded = {call_id for _, _, call_id in filed}
+        hidden = await self._labels.hidden(merchant_id, {one.order_id for one in found}, reader)
+        return [_masked(one, hidden) for one in found if one.call_id not in recorded]
+
     async def owner(self, call_id: str, tie: Tie = None) -> str:
         """The merchant who pays for a call. Raises Refused (call_not_found), also for what a tied key may not see."""
         with untied():  # where a call lies is nobody's secret; whose it is, is asked under the tie
@@ -93,6 +117,10 @@ class Calls:
         if merchant_id is None or (tie is not None and merchant_id not in tie):
             raise Refused(Code.CALL_NOT_FOUND, "no call of yours has such an id")
         return merchant_id
+
+
+def _masked(dial: OpenDial, hidden: frozenset[str]) -> OpenDial:
+    return msgspec.structs.replace(dial, host=None, extension=None) if dial.order_id in hidden else dial
 
 
 def _call(row: Record, dispute: DisputeState | None, marks: list[Mark], *, hidden: bool) -> FiledCall:

@@ -17,10 +17,12 @@ from vnum.service.audit import Audit
 from vnum.service.clock import Clock
 from vnum.service.data_keys import make_ahead
 from vnum.service.deliver import Deliverer
+from vnum.service.dial_care import DialCare
 from vnum.service.events import Ends, PoolWatch, rooms_of_hosts
 from vnum.service.registry import Registry
 from vnum.service.retention import Retention
 from vnum.service.supply import Supply
+from vnum.service.unrecorded import Unrecorded
 from vnum.store import bindings as stored
 from vnum.store import clock as stored_clock
 from vnum.store import hosts as stored_hosts
@@ -90,6 +92,8 @@ class Care:
         ends: Ends,
         pool_watch: PoolWatch,
         deliverer: Deliverer,
+        dials: DialCare,
+        unrecorded: Unrecorded,
         clock: Clock,
         cells: int,
     ) -> None:
@@ -103,6 +107,8 @@ class Care:
         self._ends = ends
         self._pool_watch = pool_watch
         self._deliverer = deliverer
+        self._dials = dials
+        self._unrecorded = unrecorded
         self._clock = clock
         self._cells = cells
         self._rolled_on = -1
@@ -130,6 +136,8 @@ class Care:
             await self.free_orphans(cell, now)
         await self._audit.link()
         await self._ends.tell(now)
+        await self._dials.tend(now)
+        await self._unrecorded.measure(now)
         await self._watch_pool(now)
         await stored_keys.forget_nonces(self._database, now - NONCES_KEPT)
         if day_of(now) != self._rolled_on:
@@ -146,6 +154,7 @@ class Care:
         """What is kept of calls for a while: tries, locks, contacts, whom a binding was told of."""
         await stored_routes.forget(self._database, now - WRONG_KEPT, now, now - CONTACTS_KEPT)
         await stored_messages.forget_texted(self._database, now - CONTACTS_KEPT)
+        await self._dials.forget(now)
         for cell in range(self._cells):
             told_no_more = new_id(0, now - MAX_LIFE - GRACE, bytes(RANDOM_BYTES))
             await stored_routes.forget_reached(self._database, cell, told_no_more)

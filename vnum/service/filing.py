@@ -8,7 +8,7 @@ import msgspec
 from vnum.service.group import Group
 from vnum.store import routes as stored
 from vnum.store.database import Database
-from vnum.store.routes import Connected, Filed, Refusal
+from vnum.store.routes import Connected, ConnectedBack, Filed, Refusal
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
@@ -25,6 +25,13 @@ class Through(msgspec.Struct, frozen=True, gc=False):
     row: Connected
 
 
+class Back(msgspec.Struct, frozen=True, gc=False):
+    """A call of a recipient to who rang him, or to his shop. `cell` = the host's."""
+
+    cell: int
+    row: ConnectedBack
+
+
 class Filing:
     """Files decided calls, those of a moment together."""
 
@@ -32,10 +39,15 @@ class Filing:
         self._database = database
         self._decided: Group[Decided, Refusal | None] = Group(self._file, lanes=1)
         self._through: Group[Through, None] = Group(self._connect, lanes=1)
+        self._back: Group[Back, None] = Group(self._connect_back, lanes=1)
 
     async def connect(self, through: Through) -> None:
         """From here on is on disk who was told the number."""
         await self._through.submit(through)
+
+    async def connect_back(self, back: Back) -> None:
+        """The same of a call back."""
+        await self._back.submit(back)
 
     async def file(self, decided: Decided) -> Refusal | None:
         """None = it is connected, and on disk is who was told the number; else why it is not, caps included."""
@@ -53,6 +65,11 @@ class Filing:
         for cell, positions in _rounds([(one.cell, [one.row.call_id]) for one in through]):
             await stored.connect(self._database, cell, [through[n].row for n in positions])
         return [None] * len(through)
+
+    async def _connect_back(self, back: Sequence[Back]) -> list[None]:
+        for cell, positions in _rounds([(one.cell, [one.row.call_id]) for one in back]):
+            await stored.connect_back(self._database, cell, [back[n].row for n in positions])
+        return [None] * len(back)
 
 
 def _rounds(wanted: Sequence[tuple[int, list[Hashable]]]) -> Iterator[tuple[int, list[int]]]:

@@ -103,10 +103,10 @@ class Marks:
         found = await stored.parties(self._database, cell_in(binding_id), binding_id, key["biz_at"], new.call_id)
         if found is None:
             raise _UNKNOWN
-        caller = key["caller_hash"] or found["caller_hash"]
-        return Row(
-            cell, new.call_id, new.mark, new.at, binding_id, found["merchant_id"], caller, found["recipient_hash"]
-        )
+        caller, recipient = key["caller_hash"] or found["caller_hash"], found["recipient_hash"]
+        if key["back"]:  # the recipient rang: who keys something in then is not he, and blocks nobody for him
+            caller = recipient = None
+        return Row(cell, new.call_id, new.mark, new.at, binding_id, found["merchant_id"], caller, recipient)
 
     async def _block(self, connection: Connection, now: datetime, recipient: bytes, row: Row) -> bool:
         if row.caller_hash is None:

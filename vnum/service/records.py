@@ -1,5 +1,6 @@
 """Call records rated and filed: what the switch reports is charged once, or kept aside with the reason; never lost."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ import msgspec
 from asyncpg import Record
 
 from vnum.finance import DEFAULT_TARIFF, BillingRefusal, CallRater, TariffId, load_book
+from vnum.meters import CALLS, POST_DIAL_S, RECORDS
 from vnum.model.bindings import MAX_LIFE
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.refusals import Code, Refused
@@ -96,6 +98,7 @@ class Records:
                 batch.reject(n, problem)
         batch.sealing = await self._sealing(list(batch.read.values()), now)
         await self._rate_and_file(batch)
+        batch.count()
         return batch.results()
 
     async def price(self, record: CallRecord) -> Filed:
@@ -234,6 +237,15 @@ class Records:
         return Asked(*key, host.cell, host.host, read.extension, None, at, from_id, to_id, read.biz_at)
 
 
+CAUSES = frozenset({1, 16, 17, 18, 19, 21, 27, 28, 31, 34, 38, 41, 42, 102})
+"""Q.850 causes that are told apart in the figures."""
+
+
+def cause_of(read: NormalRecord) -> str:
+    cause = read.record.release_cause
+    return "none" if cause is None else str(cause) if cause in CAUSES else "other"
+
+
 class _Sealing(msgspec.Struct, frozen=True, gc=False):
     """Month -> its key; None = destroyed."""
 
@@ -258,6 +270,16 @@ class _Batch:
             code=problem.code,
             detail=problem.detail,
         )
+
+    def count(self) -> None:
+        for (status, code), n in Counter((one.status, one.code) for one in self.done.values()).items():
+            RECORDS.labels(status, code or "").inc(n)
+        rated = [self.read[n] for n, one in self.done.items() if one.status is Status.RATED]
+        for (answered, cause), n in Counter((one.answer_time is not None, cause_of(one)) for one in rated).items():
+            CALLS.labels("yes" if answered else "no", cause).inc(n)
+        for one in rated:
+            if one.ring_time is not None:
+                POST_DIAL_S.observe(max((one.ring_time - one.call_time).total_seconds(), 0))
 
     def results(self) -> list[Reported]:
         return [self.done[n] for n in range(len(self.records))]

@@ -14,20 +14,21 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model.acting import acting
-from vnum.model.call_policy import PlatformPolicy, Policies
+from vnum.model.call_policy import CallPolicy, PlatformPolicy, Policies
 from vnum.model.call_rules import Facts, caps, counts, refusal, tells_expiry
 from vnum.model.cells import cell_of, cell_of_hash
 from vnum.model.hosts import Host, HostState
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
+from vnum.service.call_back import CallBacks
 from vnum.service.clock import Clock
 from vnum.service.dialled import Slots, facts_of
-from vnum.service.filing import Decided, Filing, Through
+from vnum.service.filing import Back, Decided, Filing, Through
 from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.store.database import Database
-from vnum.store.routes import Connected, Filed, Refusal
+from vnum.store.routes import Connected, ConnectedBack, Filed, Refusal
 from vnum.vault import Vault
 
 CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
@@ -35,6 +36,9 @@ Digits = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+
+OVERDUE = timedelta(hours=1)
+"""How long after its longest possible end a call's record is not missed yet."""
 
 
 class RouteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,8 +73,9 @@ class Cause(IntEnum):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the switch does next. `callee` is the real number, E.164; `digits` how many to collect before it asks again:
-    of collect always, of reject while the call has tries left. `code` is for logs, and never for the caller's ear."""
+    """What the switch does next. `callee` is the real number, E.164 (of a call back maybe a service number's digits);
+    `digits` how many to collect before it asks again: of collect always, of reject while the call has tries left.
+    `code` is for logs, and never for the caller's ear."""
 
     shown: ClassVar[tuple[str, ...]] = ("prompt", "digits")
 
@@ -97,6 +102,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     withheld_in_window: int = 100
     withheld_lock: timedelta = timedelta(minutes=10)
     calls: PlatformPolicy = PlatformPolicy()
+    call_back: timedelta = timedelta(hours=24)
+    dials_per_minute: int = 60
 
 
 class Routes:
@@ -117,6 +124,7 @@ class Routes:
         self._policies = Policies(policy.calls)
         self._slots = Slots(database)
         self._filing = Filing(database)
+        self._call_backs = CallBacks(database, vault, self._policies, policy.call_back)
 
     async def route(self, request: RouteRequest, at: datetime | None = None) -> Decision:
         """Fails closed: what is not certain to be allowed is rejected. Raises Refused (overloaded) only.
@@ -132,9 +140,9 @@ class Routes:
         except PhoneError:
             return _reject(Cause.BAD_FORMAT, Code.INVALID_CALLER)
         digits = (request.digits or "").removesuffix("#")
-        if not digits:
-            return Decision(action=Action.COLLECT, prompt=Prompt.EXTENSION, digits=host.ext_digits)
         caller_hash = self._vault.fingerprint(caller)
+        if not digits:
+            return await self._first(request.call_id, host, caller, caller_hash, at)
         record = await self._slots.look_up(host.cell, host.host, digits, caller_hash, at)
         key_id = record["key_id"]
         if key_id is not None:
@@ -150,6 +158,7 @@ class Routes:
                 caller_hash,
                 acting().by,
                 facts.now,
+                self._overdue_at(facts.now, facts.policy),
             )
             await self._filing.connect(Through(host.cell, row))
             return self._connect(host, record, facts)
@@ -165,14 +174,36 @@ class Routes:
 
     def _connect(self, host: Host, record: Record, facts: Facts) -> Decision:
         binding_id = record["binding_id"]
-        most = facts.policy.max_seconds
         return Decision(
             action=Action.CONNECT,
             binding_id=binding_id,
             callee=self._vault.open(record["recipient"], binding_id, b"phone", record["key_id"]),
             display_number=host.host,
-            max_seconds=min(self._policy.max_seconds, most) if most else self._policy.max_seconds,
+            max_seconds=self._max_seconds(facts.policy),
         )
+
+    async def _first(self, call_id: str, host: Host, caller: str, caller_hash: bytes, at: datetime | None) -> Decision:
+        """The question without digits: a recipient of this host's is connected to who rang him, others are asked."""
+        found = await self._call_backs.wanted(host, caller, caller_hash, at)
+        if found is None:
+            return Decision(action=Action.COLLECT, prompt=Prompt.EXTENSION, digits=host.ext_digits)
+        wanted, now = found
+        cell, overdue_at = cell_of(self._cells, call_id), self._overdue_at(now, wanted.policy)
+        row = ConnectedBack(cell, call_id, wanted.binding_id, acting().by, now, overdue_at)
+        await self._filing.connect_back(Back(host.cell, row))
+        return Decision(
+            action=Action.CONNECT,
+            binding_id=wanted.binding_id,
+            callee=wanted.callee,
+            display_number=host.host,
+            max_seconds=self._max_seconds(wanted.policy),
+        )
+
+    def _max_seconds(self, policy: CallPolicy) -> int:
+        return min(self._policy.max_seconds, policy.max_seconds or self._policy.max_seconds)
+
+    def _overdue_at(self, now: datetime, policy: CallPolicy) -> datetime:
+        return now + timedelta(seconds=self._max_seconds(policy)) + OVERDUE
 
     def _refuse(self, host: Host, refused: Refusal) -> Decision:
         """The common no: with digits while others may be keyed, three times a call; only the code differs."""
@@ -219,6 +250,7 @@ class Routes:
             now - _HOUR,
             now - _DAY,
             most,
+            self._overdue_at(now, facts.policy),
         )
 
 

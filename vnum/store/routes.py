@@ -1,13 +1,14 @@
 """Routed calls in PostgreSQL: what they are decided by, and what was decided."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
 from msgspec.structs import astuple
 
+from vnum.model.cells import cell_of_hash
 from vnum.store.audit import entry_id
 from vnum.store.database import Database, trying_again
 from vnum.store.queries import queries
@@ -16,7 +17,7 @@ SQL = queries("routes")
 
 
 class Connected(msgspec.Struct, frozen=True, gc=False):
-    """A call that goes through, and that no cap is to judge; fields in the order of the statement's arrays, less at."""
+    """A call that goes through, and that no cap is to judge; fields in the order of the statement's arrays."""
 
     call_cell: int
     call_id: str
@@ -24,10 +25,22 @@ class Connected(msgspec.Struct, frozen=True, gc=False):
     caller_hash: bytes
     actor: str
     at: datetime
+    overdue_at: datetime
+
+
+class ConnectedBack(msgspec.Struct, frozen=True, gc=False):
+    """A call back; fields in the order of the statement's arrays."""
+
+    call_cell: int
+    call_id: str
+    binding_id: UUID
+    actor: str
+    at: datetime
+    overdue_at: datetime
 
 
 class Filed(msgspec.Struct, frozen=True, gc=False):
-    """Any other decided call; fields in the order of the type route_filed, less n. code "" = connect."""
+    """Any other decided call; fields in the order of the type route_decided, less n. code "" = connect."""
 
     call_cell: int
     call_id: str
@@ -51,6 +64,7 @@ class Filed(msgspec.Struct, frozen=True, gc=False):
     hour_ago: datetime
     day_ago: datetime
     caps: list[int] | None
+    overdue_at: datetime
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -72,12 +86,31 @@ async def look_up(
 
 async def connect(database: Database, cell: int, rows: Sequence[Connected]) -> None:
     """Files them in one commit. Of rows none may share a call."""
-    *columns, instants = zip(*map(astuple, rows), strict=True)
-    at = max(instants)
+    await _connect(database, "connect", cell, rows)
+
+
+async def connect_back(database: Database, cell: int, rows: Sequence[ConnectedBack]) -> None:
+    """Files them in one commit. Of rows none may share a call."""
+    await _connect(database, "connect_back", cell, rows)
+
+
+async def _connect(database: Database, statement: str, cell: int, rows: Sequence[Connected | ConnectedBack]) -> None:
+    columns = zip(*map(astuple, rows), strict=True)
+    at = max(row.at for row in rows)
     entry = entry_id(cell, at)
     async for attempt in trying_again():
         with attempt:
-            await database.execute(SQL["connect"], cell, *columns, entry, at)
+            await database.execute(SQL[statement], cell, *columns, entry, at)
+
+
+async def call_back(
+    database: Database, cell: int, asked: Sequence[tuple[str, bytes, datetime | None]], window: timedelta
+) -> list[list[Record]]:
+    """For each (host, caller hash, simulated now), in order, the live bindings of that phone on the host."""
+    found: list[list[Record]] = [[] for _ in asked]
+    for record in await database.fetch(SQL["call_back"], cell, *zip(*asked, strict=True), window):
+        found[record["n"] - 1].append(record)
+    return found
 
 
 async def file(database: Database, cell: int, rows: Sequence[Filed]) -> dict[int, Refusal]:
@@ -91,6 +124,15 @@ async def file(database: Database, cell: int, rows: Sequence[Filed]) -> dict[int
         with attempt:
             records = await database.fetch(SQL["file"], cell, items, entry, at)
     return {record["n"]: Refusal(record["code"], record["in_call"], record["locks"]) for record in records}
+
+
+async def contacts(
+    database: Database, recipient_hash: bytes, merchant_id: str, hour_ago: datetime, day_ago: datetime, cells: int
+) -> tuple[int, int, int, int]:
+    """Connected calls to a recipient: the merchant's within an hour and a day, everybody's within an hour and a day."""
+    cell = cell_of_hash(cells, recipient_hash)
+    record = await database.fetchrow(SQL["contacts"], cell, recipient_hash, merchant_id, hour_ago, day_ago)
+    return (0, 0, 0, 0) if record is None else (record[0], record[1], record[2], record[3])
 
 
 async def forget(database: Database, wrong_before: datetime, now: datetime, contacts_before: datetime) -> None:

@@ -17,6 +17,7 @@ _TRACES = (
     "erase_contacts",
     "erase_texted",
     "erase_reached",
+    "erase_dials",
     "erase_routed",
     "erase_marks",
 )

@@ -2,7 +2,7 @@
 
 -- name: routed
 -- What is known of a routed call. $1 cell, $2 call id.
-SELECT binding_id, caller_hash, biz_at FROM call_keys WHERE cell = $1 AND call_id = $2;
+SELECT binding_id, caller_hash, biz_at, back FROM call_keys WHERE cell = $1 AND call_id = $2;
 
 -- name: parties
 -- Whose call it was. $1 the host's cell, $2 binding, $3 and $4 where its record lies, or nulls.

@@ -67,22 +67,96 @@ LEFT JOIN LATERAL (
 
 -- name: connect
 -- Calls that go through, and that no cap is to judge: each one's binding for its record, who was told the number (in the
--- audit), and who reached the recipient. $1 the hosts' cell; of calls, each once: $2 cells, $3 ids, $4 bindings, $5 caller
--- hashes, $6 who is told; $7 the audit entry's id and $8 its instant.
+-- audit), and who reached the recipient, by which call last. $1 the hosts' cell; of calls, each once: $2 cells, $3 ids, $4
+-- bindings, $5 caller hashes, $6 who is told, $7 when, $8 from when on the record is missed; $9 the audit entry's id and
+-- $10 its instant.
 WITH item AS MATERIALIZED (
-    SELECT * FROM unnest($2::smallint[], $3::text[], $4::uuid[], $5::bytea[], $6::text[])
-                  AS i (call_cell, call_id, binding_id, caller_hash, actor)
+    SELECT * FROM unnest($2::smallint[], $3::text[], $4::uuid[], $5::bytea[], $6::text[], $7::timestamptz[],
+                         $8::timestamptz[])
+                  AS i (call_cell, call_id, binding_id, caller_hash, actor, at, overdue_at)
 ), audit AS (
     INSERT INTO audit_entries (cell, entry_id, at, did, actors, subjects)
-    SELECT $1, $7, $8, 'number.read', array_agg(actor), array_agg(binding_id::text) FROM item
+    SELECT $1, $9, $10, 'number.read', array_agg(actor), array_agg(binding_id::text) FROM item
 ), met AS (
-    INSERT INTO reached (cell, binding_id, caller_hash)
-    SELECT $1, binding_id, caller_hash FROM item ORDER BY binding_id, caller_hash
-    ON CONFLICT DO NOTHING
+    INSERT INTO reached AS r (cell, binding_id, caller_hash, call_cell, call_id, at)
+    SELECT DISTINCT ON (binding_id, caller_hash) $1, binding_id, caller_hash, call_cell, call_id, at
+    FROM item ORDER BY binding_id, caller_hash, at DESC
+    ON CONFLICT (cell, binding_id, caller_hash) DO UPDATE
+    SET call_cell = excluded.call_cell, call_id = excluded.call_id, at = excluded.at
+    WHERE r.at <= excluded.at OR r.at IS NULL
 )
-INSERT INTO call_keys AS k (cell, call_id, binding_id, caller_hash)
-SELECT call_cell, call_id, binding_id, caller_hash FROM item ORDER BY call_cell, call_id
-ON CONFLICT (cell, call_id) DO UPDATE SET binding_id = excluded.binding_id, caller_hash = excluded.caller_hash
+INSERT INTO call_keys AS k (cell, call_id, binding_id, caller_hash, routed_at, overdue_at)
+SELECT call_cell, call_id, binding_id, caller_hash, at, overdue_at FROM item ORDER BY call_cell, call_id
+ON CONFLICT (cell, call_id) DO UPDATE
+SET binding_id = excluded.binding_id, caller_hash = excluded.caller_hash, routed_at = excluded.routed_at,
+    overdue_at = excluded.overdue_at, back = false
+WHERE k.content IS NULL;
+
+-- name: call_back
+-- Whom a recipient may mean who dials a host without an extension: a row for each of his live bindings there (the newest
+-- hundred), with the last call that was connected to him through it, and who rang then, as far as its record says so. His
+-- own calls are not among those, nor what rang another phone before the binding was given his.
+-- $1 cell, $2 hosts, $3 caller hashes, $4 simulated nows or nulls, $5 for how long such a call counts.
+SELECT i.n, t.now, b.binding_id, b.bound_at, p.policy, m.service_number, r.call_id, r.at AS rang_at, c.caller, c.key_id,
+       y.listed AS caller_listed, z.listed AS callee_listed
+FROM (SELECT clock_timestamp() AS server, (SELECT max(instant) FROM clocks WHERE cell = $1) AS highest) AS k
+CROSS JOIN unnest($2::text[], $3::bytea[], $4::timestamptz[]) WITH ORDINALITY AS i (host, caller_hash, at, n)
+CROSS JOIN LATERAL (SELECT greatest(coalesce(i.at, k.server), k.highest) AS now) AS t
+CROSS JOIN LATERAL (
+    SELECT b.binding_id, b.merchant_id, b.order_id, b.bound_at FROM bindings b
+    WHERE b.cell = $1 AND b.recipient_hash = i.caller_hash AND b.host = i.host
+      AND b.binding_id >= first_id(t.now - interval '4321 hours') AND b.bound_at <= t.now AND b.ended_at > t.now
+    ORDER BY b.bound_at DESC, b.binding_id DESC LIMIT 100
+) AS b
+LEFT JOIN LATERAL (
+    SELECT p.policy FROM call_policies p WHERE p.merchant_id = b.merchant_id LIMIT 1
+) AS p ON true
+LEFT JOIN LATERAL (
+    SELECT m.service_number FROM merchants m WHERE m.merchant_id = b.merchant_id LIMIT 1
+) AS m ON true
+LEFT JOIN LATERAL (
+    SELECT max(h.changed_at) AS at FROM recipient_changes h
+    WHERE h.cell = $1 AND h.merchant_id = b.merchant_id AND h.order_id = b.order_id AND h.binding_id = b.binding_id
+) AS h ON true
+LEFT JOIN LATERAL (
+    SELECT r.call_cell, r.call_id, r.at FROM reached r
+    WHERE r.cell = $1 AND r.binding_id = b.binding_id AND r.caller_hash <> i.caller_hash
+      AND r.at > t.now - $5::interval AND (h.at IS NULL OR r.at > h.at)
+    ORDER BY r.at DESC LIMIT 1
+) AS r ON true
+LEFT JOIN LATERAL (
+    SELECT q.biz_at FROM call_keys q
+    WHERE q.cell = r.call_cell AND q.call_id = r.call_id AND q.content IS NOT NULL LIMIT 1
+) AS q ON true
+LEFT JOIN LATERAL (
+    SELECT c.caller, c.caller_hash, c.key_id FROM calls c
+    WHERE c.cell = $1 AND c.biz_at = q.biz_at AND c.call_id = r.call_id LIMIT 1
+) AS c ON true
+LEFT JOIN LATERAL (
+    SELECT true AS listed FROM blacklist y
+    WHERE y.phone_hash = i.caller_hash AND y.direction = 'caller' AND y.merchant_id IN ('', b.merchant_id) LIMIT 1
+) AS y ON true
+LEFT JOIN LATERAL (
+    SELECT true AS listed FROM blacklist z
+    WHERE z.phone_hash = c.caller_hash AND z.direction = 'callee' AND z.merchant_id IN ('', b.merchant_id) LIMIT 1
+) AS z ON true;
+
+-- name: connect_back
+-- The same of calls back: who rings is the binding's recipient, who reaches himself by none. $1 the hosts' cell; of calls,
+-- each once: $2 cells, $3 ids, $4 bindings, $5 who is told, $6 when, $7 from when on the record is missed; $8 the audit
+-- entry's id and $9 its instant.
+WITH item AS MATERIALIZED (
+    SELECT * FROM unnest($2::smallint[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[], $7::timestamptz[])
+                  AS i (call_cell, call_id, binding_id, actor, at, overdue_at)
+), audit AS (
+    INSERT INTO audit_entries (cell, entry_id, at, did, actors, subjects, why)
+    SELECT $1, $8, $9, 'number.read', array_agg(actor), array_agg(binding_id::text), 'call back' FROM item
+)
+INSERT INTO call_keys AS k (cell, call_id, binding_id, routed_at, overdue_at, back)
+SELECT call_cell, call_id, binding_id, at, overdue_at, true FROM item ORDER BY call_cell, call_id
+ON CONFLICT (cell, call_id) DO UPDATE
+SET binding_id = excluded.binding_id, caller_hash = NULL, routed_at = excluded.routed_at,
+    overdue_at = excluded.overdue_at, back = true
 WHERE k.content IS NULL;
 
 -- name: file
@@ -93,7 +167,7 @@ WHERE k.content IS NULL;
 -- $1 the hosts' cell; $2 calls: no call, no capped recipient and no refused caller of a host stands in it twice; code ''
 -- = connect; caps null = no cap; $3 the audit entry's id and $4 its instant.
 WITH item AS MATERIALIZED (
-    SELECT * FROM unnest($2::route_filed[])
+    SELECT * FROM unnest($2::route_decided[])
 ), counted AS (
     INSERT INTO contacts AS c (cell, recipient_hash, instants, merchants, hour_ago, day_ago, caps)
     SELECT recipient_cell, recipient_hash, ARRAY[at], ARRAY[merchant_id], hour_ago, day_ago, caps
@@ -148,16 +222,31 @@ WITH item AS MATERIALIZED (
     SELECT $1, $3, $4, 'number.read', array_agg(actor), array_agg(binding_id::text)
     FROM judged WHERE said = '' HAVING count(*) > 0
 ), met AS (
-    INSERT INTO reached (cell, binding_id, caller_hash)
-    SELECT $1, binding_id, caller_hash FROM judged WHERE said = '' ORDER BY binding_id, caller_hash
-    ON CONFLICT DO NOTHING
+    INSERT INTO reached AS r (cell, binding_id, caller_hash, call_cell, call_id, at)
+    SELECT DISTINCT ON (binding_id, caller_hash) $1, binding_id, caller_hash, call_cell, call_id, at
+    FROM judged WHERE said = '' ORDER BY binding_id, caller_hash, at DESC
+    ON CONFLICT (cell, binding_id, caller_hash) DO UPDATE
+    SET call_cell = excluded.call_cell, call_id = excluded.call_id, at = excluded.at
+    WHERE r.at <= excluded.at OR r.at IS NULL
 ), chosen AS (
-    INSERT INTO call_keys AS k (cell, call_id, binding_id, caller_hash)
-    SELECT call_cell, call_id, binding_id, caller_hash FROM judged WHERE said = '' ORDER BY call_cell, call_id
-    ON CONFLICT (cell, call_id) DO UPDATE SET binding_id = excluded.binding_id, caller_hash = excluded.caller_hash
+    INSERT INTO call_keys AS k (cell, call_id, binding_id, caller_hash, routed_at, overdue_at)
+    SELECT call_cell, call_id, binding_id, caller_hash, at, overdue_at
+    FROM judged WHERE said = '' ORDER BY call_cell, call_id
+    ON CONFLICT (cell, call_id) DO UPDATE
+    SET binding_id = excluded.binding_id, caller_hash = excluded.caller_hash, routed_at = excluded.routed_at,
+        overdue_at = excluded.overdue_at, back = false
     WHERE k.content IS NULL
 )
 SELECT n, said AS code, in_call, locks FROM tried;
+
+-- name: contacts
+-- The connected calls to a capped recipient: of a merchant since $4 and $5, of all since then. $1 the recipient's cell,
+-- $2 recipient, $3 merchant.
+SELECT contacts_since(c.instants, c.merchants, $4, $3) AS merchants_hour,
+       contacts_since(c.instants, c.merchants, $5, $3) AS merchants_day,
+       contacts_since(c.instants, c.merchants, $4, NULL) AS all_hour,
+       contacts_since(c.instants, c.merchants, $5, NULL) AS all_day
+FROM contacts c WHERE c.cell = $1 AND c.recipient_hash = $2;
 
 -- name: forget_wrong_extensions
 -- Those that count for no lock any more. $1 before.

@@ -62,7 +62,11 @@ DELETE FROM contacts WHERE recipient_hash = $1;
 DELETE FROM texted WHERE recipient_hash = $1;
 
 -- name: erase_reached
-DELETE FROM reached WHERE caller_hash = $1;
+-- That somebody was the last to ring stays, or he who calls back would be given the one before; who it was does not.
+UPDATE reached SET caller_hash = uuid_send(gen_random_uuid()) WHERE caller_hash = $1;
+
+-- name: erase_dials
+UPDATE dials SET agent = NULL, agent_hash = NULL WHERE agent_hash = $1;
 
 -- name: erase_routed
 UPDATE call_keys SET caller_hash = NULL WHERE caller_hash = $1;
