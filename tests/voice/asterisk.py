@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.voice.running import Program, free_port
-from tests.voice.switches import RING_S, ROUTE_TIMEOUT_S, WARNING_S, NotToBeHad, Setup
-
 from tests.voice.sip import LOOPBACK, Address
+from tests.voice.switches import RING_S, ROUTE_TIMEOUT_S, WARNING_S, NotToBeHad, Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYED = ROOT / "deploy" / "asterisk"
