@@ -4,7 +4,9 @@ import click
 
 from vnum.cli.audit import audit
 from vnum.cli.bills import bills
+from vnum.cli.call import call
 from vnum.cli.clock import clock
+from vnum.cli.demo import demo
 from vnum.cli.disputes import disputes
 from vnum.cli.doctor import doctor
 from vnum.cli.hosts import hosts
@@ -43,7 +45,9 @@ for command in (note, notes, rerate):
 for command in (
     serve,
     switch,
+    call,
     replay,
+    demo,
     sample,
     hosts,
     pool,
