@@ -13,9 +13,10 @@ export VNUM_DATA_DIR ?= $(CURDIR)/.vnum
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
-demo: $(READY) ## set up from nothing, then run a month of sample parcels and calls; results to read and to open
+demo: $(READY) ## set up from nothing, run a month of sample parcels and calls, then make a real call; results to read and to open
 	@$(BIN)/vnum sample --out demo-out
 	@$(BIN)/vnum replay --parcels demo-out/parcels.csv --calls demo-out/calls.csv --start 2026-01-20 --out demo-out --statements
+	@$(BIN)/vnum demo --out demo-out/call
 
 serve: $(READY) ## start the API and its servers, with demo keys that are printed once
 	@$(BIN)/vnum serve --demo

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from operator import mul
 from pathlib import Path
 
-import espeakng_loader
-
 FOLDER = Path(__file__).parent.parent / "vnum" / "voice" / "prompts"
 
 CHINESE = "cmn"
@@ -26,13 +24,13 @@ ENGLISH = "en-us"
 TEXTS = {
     "welcome": ("您好，这里是虚拟号码。", "Hello. This is a virtual number."),
     "extension": ("请输入分机号。", "Please enter the extension."),
-    "wrong_extension": ("无法接通，请重新输入分机号。", "Please enter another extension."),
+    "wrong_extension": ("无法接通，请核对分机号。", "Not reachable. Please check the extension."),
     "number_expired": ("号码已失效，请看最新面单。", "Number expired. See the new label."),
     "not_available": ("暂时无法接通，请稍后再拨。", "Not available. Please call later."),
 }
 
 RATE_HZ = 8000
-WORDS_A_MINUTE = {CHINESE: 235, ENGLISH: 195}
+WORDS_A_MINUTE = {CHINESE: 230, ENGLISH: 190}
 BAND_HZ = (200.0, 3400.0)  # what a telephone carries
 SPEECH_DBFS = -20.0  # of what is not silence
 PEAK_DBFS = -3.0
@@ -41,7 +39,8 @@ EDGE_S = 0.04  # of silence at either end
 PAUSE_S = 0.16  # between the languages, and the longest within one
 FRAME = RATE_HZ // 50
 
-# Tones: (Hz or 0 for silence, seconds). Ringing as in China: 450 Hz, 1 s in 5, to be played again and again.
+# (Hz or 0 for silence, seconds). `tone` is heard over the voices before a call is cut at its limit, `ringback` again
+# and again while a phone rings, as in China: 450 Hz, 1 s in 5.
 TONES = {
     "tone": [(1400, 0.2), (0, 0.1), (1400, 0.2), (0, 0.1), (1400, 0.2)],
     "ringback": [(450, 1.0), (0, 4.0)],
@@ -59,6 +58,8 @@ class Speaker:
     _UTF8 = 1
 
     def __init__(self) -> None:
+        import espeakng_loader  # the texts can be read without it
+
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._heard = array("h")
         sink = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.voice.running import Program, free_port
-from tests.voice.sip import LOOPBACK, Address
 from tests.voice.switches import RING_S, ROUTE_TIMEOUT_S, WARNING_S, NotToBeHad, Setup
+from vnum.voice.softphone.sip import LOOPBACK, Address
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYED = ROOT / "deploy" / "asterisk"

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.voice.call import Incoming, Keys, Manners, Outgoing
 from tests.voice.office import HOST, LIMIT_S, SHOP, SHORT, SLACK_S, Office, Order, Talk, instant
 from tests.voice.switches import WARNING_S
 from vnum.service.keys import Role
+from vnum.voice.softphone.call import Incoming, Keys, Manners, Outgoing
 
 PRICES = {1: "0.02", 2: "0.04"}
 """Of minutes, in CNY."""

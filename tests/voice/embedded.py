@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.voice.running import AHEAD, VNUM, Program, ahead, free_port
-from tests.voice.sip import LOOPBACK, Address
 from tests.voice.switches import RING_S, ROUTE_TIMEOUT_S, WARNING_S, Setup
+from vnum.voice.softphone.sip import LOOPBACK, Address
 
 
 @dataclass

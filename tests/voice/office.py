@@ -15,11 +15,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from tests.voice.call import Incoming, Keys, Manners, Outgoing
-from tests.voice.phone import Phone, Trunk
 from tests.voice.running import Program, free_port, server
-from tests.voice.sip import LOOPBACK, user_in
-from tests.voice.sound import tone
 from tests.voice.switches import Setup, Switch, uri
 from vnum.engine import Engine, Parts, open_engine
 from vnum.model.bindings import Binding
@@ -32,6 +28,10 @@ from vnum.service.keys import Role
 from vnum.service.merchants import NewMerchant
 from vnum.service.orders import BindRequest
 from vnum.store.migrate import drop, migrate
+from vnum.voice.softphone.call import Incoming, Keys, Manners, Outgoing
+from vnum.voice.softphone.phone import Phone, Trunk
+from vnum.voice.softphone.sip import LOOPBACK, user_in
+from vnum.voice.softphone.sound import tone
 
 HOST = "18400913965"
 ROLES = (Role.PLATFORM, Role.MERCHANT, Role.FINANCE, Role.SWITCH)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.voice.sip import LOOPBACK
+from vnum.voice.softphone.sip import LOOPBACK
 
 PATIENCE_S = 60
 AHEAD = Path(__file__).with_name("ahead.py")

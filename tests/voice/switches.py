@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.voice.sip import Address
+from vnum.voice.softphone.sip import Address
 
 ROUTE_TIMEOUT_S = 1.0
 """After so long without an answer of vnum's a call is turned away."""

@@ -14,9 +14,9 @@ from tests.voice.cases import CASES, STATES, Case
 from tests.voice.known import SWITCHES, marked
 from tests.voice.office import Office, Order, Talk, opened_office
 from tests.voice.results import Results
-from tests.voice.sound import tone
 from tests.voice.switches import NotToBeHad, posted
 from vnum.servers import Endpoints
+from vnum.voice.softphone.sound import tone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from tests.voice.call import Incoming, Keys, Manners
-from tests.voice.phone import Phone
-from tests.voice.sip import Message
-from tests.voice.sound import FRAME, LINEAR, PCMA, PCMU, Frame, spoken, tone
+from vnum.voice.softphone.call import Incoming, Keys, Manners
+from vnum.voice.softphone.phone import Phone
+from vnum.voice.softphone.sip import Message
+from vnum.voice.softphone.sound import FRAME, LINEAR, PCMA, PCMU, Frame, spoken, tone
 
 WAIT_S = 60
 

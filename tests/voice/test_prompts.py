@@ -43,7 +43,7 @@ def strength(samples: Sequence[int], hertz: int) -> float:
 
 def test_one_file_a_prompt_and_no_other() -> None:
     assert {path.stem for path in FOLDER.glob("*.wav")} == SPOKEN | set(TONES)
-    assert sum(path.stat().st_size for path in FOLDER.glob("*.wav")) < 450_000
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.wav")) < 420_000
 
 
 @pytest.mark.parametrize("name", sorted(SPOKEN))

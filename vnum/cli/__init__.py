@@ -5,9 +5,11 @@ import click
 from vnum.cli.audit import audit
 from vnum.cli.bills import bills
 from vnum.cli.blacklist import blacklist
+from vnum.cli.call import call
 from vnum.cli.callers import callers
 from vnum.cli.calls import calls
 from vnum.cli.clock import clock
+from vnum.cli.demo import demo
 from vnum.cli.disputes import disputes
 from vnum.cli.doctor import doctor
 from vnum.cli.hosts import hosts
@@ -47,7 +49,9 @@ for command in (note, notes, rerate):
 for command in (
     serve,
     switch,
+    call,
     replay,
+    demo,
     sample,
     hosts,
     pool,

@@ -14,7 +14,7 @@ from collections import deque
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tests.voice.sip import LOOPBACK, Address, Media
+from vnum.voice.softphone.sip import LOOPBACK, Address, Media
 
 RATE = 8000
 FRAME = 160
@@ -111,8 +111,8 @@ class Sound(asyncio.DatagramProtocol):
         self._all_keyed = asyncio.Event()
 
     @classmethod
-    async def open(cls, hz: int) -> "Sound":
-        _, sound = await asyncio.get_running_loop().create_datagram_endpoint(lambda: cls(hz), (LOOPBACK, 0))
+    async def open(cls, hz: int, host: str = LOOPBACK) -> "Sound":
+        _, sound = await asyncio.get_running_loop().create_datagram_endpoint(lambda: cls(hz), (host, 0))
         return sound
 
     def connection_made(self, transport: Any) -> None:

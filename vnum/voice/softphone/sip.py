@@ -141,14 +141,14 @@ class Media:
         return cls((host[1], int(audio[1])), tuple(map(int, audio[2].split())), int(events[1]) if events else None)
 
 
-def sdp(port: int, payloads: tuple[int, ...], events: int | None) -> str:
+def sdp(port: int, payloads: tuple[int, ...], events: int | None, host: str = LOOPBACK) -> str:
     names = {number: name for name, number in CODECS.items()}
     types = [*payloads, *([] if events is None else [events])]
     maps = [f"a=rtpmap:{number} {names[number]}/8000" for number in payloads]
     if events is not None:
         maps += [f"a=rtpmap:{events} telephone-event/8000", f"a=fmtp:{events} 0-15"]
     media = f"m=audio {port} RTP/AVP {' '.join(map(str, types))}"
-    head = ["v=0", f"o=- {port} 1 IN IP4 {LOOPBACK}", "s=-", f"c=IN IP4 {LOOPBACK}", "t=0 0", media]
+    head = ["v=0", f"o=- {port} 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0", media]
     return "\r\n".join([*head, *maps, "a=ptime:20", "a=sendrecv", ""])
 
 
@@ -164,9 +164,9 @@ class Line(asyncio.DatagramProtocol):
         self.seen: list[Message] = []
 
     @classmethod
-    async def open(cls, taken: Callable[[Message, Address], None], port: int = 0) -> "Line":
+    async def open(cls, taken: Callable[[Message, Address], None], port: int = 0, host: str = LOOPBACK) -> "Line":
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_datagram_endpoint(lambda: cls(taken), (LOOPBACK, port))
+        _, line = await loop.create_datagram_endpoint(lambda: cls(taken), (host, port))
         return line
 
     def connection_made(self, transport: Any) -> None:

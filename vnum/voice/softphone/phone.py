@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 
-from tests.voice.call import Call, Incoming, Manners, Outgoing
-from tests.voice.sip import Address, Line, Message, token, user_in
-from tests.voice.sound import Sound
+from vnum.voice.softphone.call import Call, Incoming, Manners, Outgoing
+from vnum.voice.softphone.sip import LOOPBACK, Address, Line, Message, token, user_in
+from vnum.voice.softphone.sound import Sound
 
 
 class Phone:
@@ -14,14 +14,15 @@ class Phone:
 
     line: Line
 
-    def __init__(self, number: str, hz: int) -> None:
+    def __init__(self, number: str, hz: int, host: str = LOOPBACK) -> None:
+        self._host = host
         self.number = number
         self.hz = hz
         self.calls: dict[str, Call] = {}
         self._ringing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Phone":
-        self.line = await Line.open(self._taken)
+        self.line = await Line.open(self._taken, host=self._host)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -36,7 +37,7 @@ class Phone:
 
     async def dial(self, uri: str, to: Address, codecs: tuple[str, ...] = ("PCMU", "PCMA")) -> Outgoing:
         call_id = f"{token()}{token()}"
-        call = Outgoing(self.line, await Sound.open(self.hz), self.number, call_id, codecs=codecs)
+        call = Outgoing(self.line, await Sound.open(self.hz, self._host), self.number, call_id, codecs=codecs)
         self.calls[call_id] = call
         call.dial(uri, to)
         return call
@@ -54,7 +55,7 @@ class Phone:
 
     async def _rung(self, invite: Message, source: Address) -> None:
         number = user_in(invite.uri)
-        call = Incoming(self.line, await Sound.open(self.tone_of(number)), number, invite.call_id)
+        call = Incoming(self.line, await Sound.open(self.tone_of(number), self._host), number, invite.call_id)
         call.manners = self.manners_of(number)
         self.calls[invite.call_id] = call
         call.ring(invite, source)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tests.voice.sip import (
+from vnum.voice.softphone.sip import (
     CODECS,
     EVENTS,
     Address,
@@ -23,7 +23,7 @@ from tests.voice.sip import (
     token,
     uri_in,
 )
-from tests.voice.sound import Sound
+from vnum.voice.softphone.sound import Sound
 
 REASONS = {100: "Trying", 180: "Ringing", 200: "OK", 481: "Call Does Not Exist", 486: "Busy Here",
            487: "Request Terminated", 603: "Decline"}  # fmt: skip
@@ -105,8 +105,9 @@ class Call:
     def offer(self) -> str:
         """What we can; of what the other side can, in its order, where it has said so."""
         if self.media is None:
-            return sdp(self.sound.port, self.ours, EVENTS)
-        return sdp(self.sound.port, tuple(one for one in self.media.payloads if one in self.ours), self.media.events)
+            return sdp(self.sound.port, self.ours, EVENTS, self.line.address[0])
+        shared = tuple(one for one in self.media.payloads if one in self.ours)
+        return sdp(self.sound.port, shared, self.media.events, self.line.address[0])
 
     @property
     def ours(self) -> tuple[int, ...]:
