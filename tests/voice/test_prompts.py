@@ -1,5 +1,6 @@
 """What callers hear: every prompt is there, in the telephone's format, loud enough, with speech and no long silence."""
 
+import importlib.util
 import math
 import wave
 from array import array
@@ -85,3 +86,18 @@ def test_ringback_goes_on_as_in_china_when_played_again_and_again() -> None:
 
     assert len(samples) == 5 * 8000
     assert max(map(abs, samples[8000:])) == 0
+
+
+def test_the_voice_page_has_the_texts_of_the_script() -> None:
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("prompts_script", root / "scripts" / "prompts.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page = (root / "docs" / "voice.md").read_text()
+
+    rows = [f"| `{name}` | {chinese} | {english} |" for name, (chinese, english) in script.TEXTS.items()]
+    assert set(script.TEXTS) == SPOKEN
+    assert set(script.TONES) == set(TONES)
+    assert [row for row in rows if row not in page] == []
