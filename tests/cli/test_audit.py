@@ -21,6 +21,7 @@ APART = {
     "migrate": "the schema keeps its own history",
     "keys master rotate": "an entry in its own transaction",
     "serve": "its changes are its callers'",
+    "switch": "nothing of the database: a caller like others",
 }
 """Commands that open no engine by `session.engine`, and why they leave no entry there."""
 
