@@ -61,7 +61,7 @@ async def begin(case: Case, office: Office, order: Order) -> Outgoing:
 async def talked(case: Case, office: Office, order: Order) -> None:
     """Answered; both hear each other; ended by whom the row says; on record and charged."""
     out = await begin(case, office, order)
-    talk = Talk(order, out, await office.trunk.call_to(order.callee))
+    talk = Talk(order, out, await office.rung(order, out))
     await talk.came.until("acknowledged")
     await talk.both_ways(0.3, since=talk.came.answered)
     if case.release_dir == CALLER:
@@ -91,7 +91,7 @@ async def cut(case: Case, office: Office, order: Order) -> None:
 async def unanswered(case: Case, office: Office, order: Order) -> None:
     """It rings, and nobody answers; nothing is charged."""
     out = await begin(case, office, order)
-    came = await office.trunk.call_to(order.callee)
+    came = await office.rung(order, out)
     await out.until("ended")
     await came.until("ended")
     if not office.switch.prompts and case.status != 200:
@@ -101,7 +101,7 @@ async def unanswered(case: Case, office: Office, order: Order) -> None:
 
 async def left_while_ringing(case: Case, office: Office, order: Order) -> None:
     out = await begin(case, office, order)
-    came = await office.trunk.call_to(order.callee)
+    came = await office.rung(order, out)
     await came.until("rang")
     out.leave()
     await out.until("ended")

@@ -33,11 +33,11 @@ class Embedded:
         await self.program.start()
 
     def _settings(self, setup: Setup) -> Mapping[str, str]:
-        first = 10_000 + 200 * secrets.randbelow(100)
+        first = 10_000 + 1_000 * secrets.randbelow(20)
         own = {
             "LISTEN": f"{LOOPBACK}:{self.address[1]}",
             "TRUNK": f"sip:{setup.trunk[0]}:{setup.trunk[1]}",
-            "RTP_PORTS": f"{first}-{first + 198}",
+            "RTP_PORTS": f"{first}-{first + 998}",
             "API": setup.api_url,
             "KEY_FILE": str(setup.key_file),
             "SPOOL": str(self.spool),

@@ -137,7 +137,7 @@ class Office:
     spare: dict[int, Order] = field(default_factory=dict)
     calls: int = 0
     differences: list[float] = field(default_factory=list)
-    """Charged talk less the phones' measure, in seconds, of each call that was checked."""
+    """Charged talk less the callee's own measure, in seconds, of each call that was checked."""
 
     async def order(self, n: int, *, merchant: str = SHOP, manners: Manners | None = None, days: int = 30) -> Order:
         binding = await bind(self.engine, n, merchant, days)
@@ -172,10 +172,20 @@ class Office:
         """Dialled, keyed in, answered, heard both ways."""
         out = await self.dial(order)
         await self.key(out, order.binding.extension, way=way)
-        talk = Talk(order, out, await self.trunk.call_to(order.callee, nth))
+        talk = Talk(order, out, await self.rung(order, out, nth))
         await talk.came.until("acknowledged")
         await talk.both_ways(since=talk.came.answered)
         return talk
+
+    async def rung(self, order: Order, out: Outgoing, nth: int = 0) -> Incoming:
+        """The recipient's phone, once it rings for this call."""
+        rings = asyncio.create_task(self.trunk.call_to(order.callee, nth))
+        over = asyncio.create_task(out.until("ended"))
+        await asyncio.wait({rings, over}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (rings, over):
+            task.cancel()
+        assert rings.done() and not rings.cancelled(), f"turned away ({out.final})"  # noqa: PT018
+        return rings.result()
 
     def unbound(self, nth: int = 0) -> str:
         """An extension that no order has."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from vnum.voice.softphone.sip import Address
 
-ROUTE_TIMEOUT_S = 1.0
+ROUTE_TIMEOUT_S = 4.0
 """After so long without an answer of vnum's a call is turned away."""
 
 RING_S = 4
