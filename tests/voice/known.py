@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from tests.voice.asterisk import Asterisk
 from tests.voice.embedded import Embedded
 from tests.voice.switches import Switch
 
-SWITCHES: dict[str, Callable[[], Switch]] = {"embedded": Embedded}
+SWITCHES: dict[str, Callable[[], Switch]] = {"embedded": Embedded, "asterisk": Asterisk}
 
 
 def marked() -> list[Any]:

@@ -11,11 +11,11 @@ import socket
 
 import pytest
 
-from tests.voice.call import Incoming
-from tests.voice.phone import Phone
 from tests.voice.running import free_port
-from tests.voice.sip import LOOPBACK
-from tests.voice.sound import tone
+from vnum.voice.softphone.call import Incoming
+from vnum.voice.softphone.phone import Phone
+from vnum.voice.softphone.sip import LOOPBACK
+from vnum.voice.softphone.sound import tone
 
 SIPP = os.environ.get("SIPP") or shutil.which("sipp")
 WAIT_S = 60
