@@ -64,7 +64,7 @@ def _row(one: UnrecordedCall) -> tuple[str, ...]:
 
 def _head(life: CallLife) -> str:
     if life.merchant_id is None:
-        return f"call {life.call_id}: connected to no number of a merchant's"
+        return f"call {life.call_id}: of no merchant, as far as is known"
     number = f"{life.host}-{life.extension}"
     back = ", the recipient rang back" if life.call_back else ""
     return f"call {life.call_id}: {life.merchant_id}, order {life.order_id}, {number}, binding {life.binding_id}{back}"
