@@ -306,6 +306,11 @@ async def test_a_merchant_is_not_told_what_his_recipient_has_to_do_with_others(o
         assert (await route(world, own, "c5", caller=OTHER_PHONE))["code"] == "recipient_blacklisted"
         assert await told(world, mine) == ["recipient_unavailable"] * 3
         assert await told(world, "platform") == ["caller_blocked", "calls_capped_by_all", "recipient_blacklisted"]
+        ordered = {"merchant_id": "m1", "order_id": "o1", "agent_phone": OTHER_PHONE}
+        assert (await world.post("/v1/calls/dial", ordered, role=mine)).code == "recipient_unavailable"
+        assert (await world.post("/v1/calls/dial", ordered, role="merchant")).code == "recipient_blacklisted"
+        (tried,) = (await world.get("/v1/calls/c2", role=mine)).body["tries"]
+        assert tried["code"] == "recipient_unavailable"
 
 
 async def test_no_phone_stands_in_what_is_kept_of_policies(world: World) -> None:

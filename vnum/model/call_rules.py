@@ -141,6 +141,14 @@ def counts(facts: Facts) -> bool:
     return not (own and facts.bound_at is not None and not _over(facts))
 
 
+_OF_OTHERS = {code.value for code in (Code.CALLER_BLOCKED, Code.RECIPIENT_BLACKLISTED, Code.CALLS_CAPPED_BY_ALL)}
+
+
+def told(code: str, *, tied: bool) -> str:
+    """What a merchant hears: what may come of a recipient's dealings with other merchants has one code for him."""
+    return Code.RECIPIENT_UNAVAILABLE.value if tied and str(code) in _OF_OTHERS else code
+
+
 def caps(facts: Facts, platform: PlatformPolicy) -> list[int] | None:
     """At most so many connected calls to the recipient: this merchant's within an hour and a day, everybody's within an
     hour and a day; None = the call is neither capped nor counted."""

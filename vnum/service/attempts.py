@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from vnum.model.call_policy import CallerClass
+from vnum.model.call_rules import told
 from vnum.model.refusals import Code, Refused
 from vnum.service.calls import LONGEST
 from vnum.service.keys import Tie
@@ -13,10 +14,6 @@ from vnum.store import routes as stored
 from vnum.store.database import Database
 
 PAGE = 1_000
-
-
-_OF_OTHERS = {Code.CALLER_BLOCKED, Code.RECIPIENT_BLACKLISTED, Code.CALLS_CAPPED_BY_ALL}
-"""What may come of a recipient's dealings with other merchants: to a tied key one code stands for all of them."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,12 +54,8 @@ class Attempts:
                 call_id=record["call_id"],
                 order_id=record["order_id"],
                 binding_id=record["binding_id"],
-                code=_told(Code(record["code"]), tie),
+                code=Code(told(record["code"], tied=tie is not None)),
                 caller_class=CallerClass(record["class"]),
             )
             for record in records
         ]
-
-
-def _told(code: Code, tie: Tie) -> Code:
-    return Code.RECIPIENT_UNAVAILABLE if tie is not None and code in _OF_OTHERS else code

@@ -10,6 +10,7 @@ from asyncpg import Record
 from vnum.finance import Dispute, disputes_of_call, invoice_of_call
 from vnum.model.acting import acting, untied
 from vnum.model.call_policy import CallerClass
+from vnum.model.call_rules import told
 from vnum.model.cells import cell_of
 from vnum.model.dials import CallState, DialState
 from vnum.model.ids import cell_in
@@ -114,8 +115,8 @@ class CallLives:
         whole = owner is not None or not acting().tied
         with untied():  # names nobody, and is told to the call's own merchant, and to who is not tied
             not_taken = await stored.not_taken(self._database, cell, call_id) if whole else []
-            told = await stored_dials.states(self._database, cell, call_id) if whole else []
-        if not (owner or tries or not_taken or told or (whole and key)):
+            states = await stored_dials.states(self._database, cell, call_id) if whole else []
+        if not (owner or tries or not_taken or states or (whole and key)):
             raise Refused(Code.CALL_NOT_FOUND, "no call of yours has such an id")
         life = CallLife(
             call_id=call_id,
@@ -123,7 +124,7 @@ class CallLives:
             ordered=None if dial is None else _ordered(dial),
             tries=[_try(row) for row in tries],
             connected_at=key["routed_at"] if whole and key is not None else None,
-            told=[Told(state=CallState(row["state"]), at=row["at"]) for row in told],
+            told=[Told(state=CallState(row["state"]), at=row["at"]) for row in states],
             overdue=whole and await self._overdue(key),
             not_taken=[_not_taken(row) for row in not_taken],
         )
@@ -179,14 +180,14 @@ def _ordered(row: Record) -> Ordered:
     return Ordered(
         at=row["ordered_at"],
         state=DialState(row["state"]),
-        code=row["code"],
+        code=None if row["code"] is None else told(row["code"], tied=acting().tied),
         taken_at=row["taken_at"],
         changed_at=row["changed_at"],
     )
 
 
 def _try(row: Record) -> Try:
-    return Try(at=row["at"], code=Code(row["code"]), caller_class=CallerClass(row["class"]))
+    return Try(at=row["at"], code=Code(told(row["code"], tied=acting().tied)), caller_class=CallerClass(row["class"]))
 
 
 def _recorded(row: Record) -> Recorded:

@@ -19,7 +19,7 @@ from vnum.meters import DIALS
 from vnum.model.acting import acting, untied
 from vnum.model.bindings import Binding
 from vnum.model.call_policy import Policies
-from vnum.model.call_rules import Facts, caps, refusal
+from vnum.model.call_rules import Facts, caps, refusal, told
 from vnum.model.cells import cell_of
 from vnum.model.dials import RING_S, SAY_WITHIN, TAKE_WITHIN, CallState, DialFailure, DialState
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
@@ -165,8 +165,9 @@ class Dials:
         if isinstance(label, Refusal):
             raise Refused(label.code, label.detail, label.reason)
         binding = label.binding
+        tied = acting().tied
         with untied():  # the order was read under the tie: what is asked and written from here on is of its call
-            await self._check(binding, agent)
+            await self._check(binding, agent, tied=tied)
             now = await peek(self._clock, self._database)
             return await self._file(binding, agent, now, also)
 
@@ -225,7 +226,7 @@ class Dials:
     async def close(self) -> None:
         await self.bell.close()
 
-    async def _check(self, binding: Binding, agent: str) -> None:
+    async def _check(self, binding: Binding, agent: str, *, tied: bool) -> None:
         """What route would refuse the agent for at this moment, less a lock: that he guessed elsewhere is not the
         merchant's business."""
         cell = cell_in(binding.binding_id)
@@ -241,7 +242,9 @@ class Dials:
         code = refusal(facts) or await self._capped(record, facts)
         if code is not None:
             DIALS.labels("refused", code).inc()
-            raise Refused(code, "this call would not go through now; see docs/calls.md for the code")
+            raise Refused(
+                Code(told(code, tied=tied)), "this call would not go through now; see docs/calls.md for the code"
+            )
 
     async def _capped(self, record: Record, facts: Facts) -> Code | None:
         most = caps(facts, self._policy.calls)
@@ -252,7 +255,10 @@ class Dials:
         made = await stored_routes.contacts(
             self._database, recipient, record["merchant_id"], now - _HOUR, now - _DAY, self._cells
         )
-        return Code.CALLS_CAPPED if any(n >= cap for n, cap in zip(made, most, strict=True)) else None
+        reached = [n >= cap for n, cap in zip(made, most, strict=True)]
+        if any(reached[:2]):
+            return Code.CALLS_CAPPED
+        return Code.CALLS_CAPPED_BY_ALL if any(reached) else None
 
     async def _file(self, binding: Binding, agent: str, now: datetime, also: Also | None) -> Dial:
         cell_of_host = cell_in(binding.binding_id)
@@ -340,4 +346,6 @@ def _open(record: Record, now: datetime) -> OpenDial:
     fields = {name: record[name] for name in OpenDial.__struct_fields__} | {"state": DialState(record["state"])}
     if fields["state"] is DialState.QUEUED and now >= record["ordered_at"] + TAKE_WITHIN:
         fields |= {"state": DialState.FAILED, "code": DialFailure.NOT_TAKEN.value}
+    if fields["code"] is not None:
+        fields["code"] = told(fields["code"], tied=acting().tied)
     return OpenDial(**fields)
