@@ -242,7 +242,8 @@ class Dials:
         code = refusal(facts) or await self._capped(record, facts)
         if code is not None:
             DIALS.labels("refused", code).inc()
-            raise Refused(
+            heard = Code(told(code, tied=tied))
+            raise Refused(heard, "this call would not go through now; see docs/calls.md for the code")
                 Code(told(code, tied=tied)), "this call would not go through now; see docs/calls.md for the code"
             )
 
