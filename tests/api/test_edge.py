@@ -175,8 +175,8 @@ async def test_a_request_that_takes_too_long(world: World, monkeypatch: pytest.M
             patch.setattr(Merchants, "add", endless)
             reply = await world.post("/v1/merchants", {"merchant_id": "m9", "name": "x"}, key="k")
             assert reply.code == "request_timeout"
-        assert (await world.get("/v1/merchants")).status == 200
-        assert (await world.post("/v1/merchants", {"merchant_id": "m9", "name": "x"}, key="k")).status == 201
+    assert (await world.get("/v1/merchants")).status == 200
+    assert (await world.post("/v1/merchants", {"merchant_id": "m9", "name": "x"}, key="k")).status == 201
 
 
 async def test_only_the_late_are_given_up() -> None:

@@ -371,7 +371,7 @@ def test_a_month_that_is_not_closed_gives_no_file(ready: Shell, tmp_path: Path) 
     out.write_text("the bill of before")
     refused = ready.run("invoice", "export", "--period", "2020-01", "--out", str(out))
     assert refused.exit_code == 1
-    assert "2020-01 is not closed yet" in refused.output
+    assert "2020-01 has nothing to export" in refused.output
     assert out.read_text() == "the bill of before"
 
 
