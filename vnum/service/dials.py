@@ -244,8 +244,6 @@ class Dials:
             DIALS.labels("refused", code).inc()
             heard = Code(told(code, tied=tied))
             raise Refused(heard, "this call would not go through now; see docs/calls.md for the code")
-                Code(told(code, tied=tied)), "this call would not go through now; see docs/calls.md for the code"
-            )
 
     async def _capped(self, record: Record, facts: Facts) -> Code | None:
         most = caps(facts, self._policy.calls)
