@@ -24,7 +24,9 @@ from vnum.api import endpoint as edge
 from vnum.api.app import endpoints as declared_by
 from vnum.api.auth import ANYONE
 from vnum.api.endpoint import Endpoint
+from vnum.model.call_policy import PlatformPolicy
 from vnum.service.keys import Role
+from vnum.service.route import Policy
 from vnum.store.database import Database
 
 from .conftest import Reply, Servers, World, opened_world
@@ -47,6 +49,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SIDES = (OWN, FOREIGN, ABSENT)
 _numbers = count(1)
+UNCAPPED = PlatformPolicy(texts_per_hour=None, texts_per_day=None, all_texts_per_hour=None, all_texts_per_day=None)
+"""Every actor texts the same recipient."""
 
 
 class Actor(NamedTuple):
@@ -148,7 +152,9 @@ async def matrix(endpoints: Servers, tmp_path_factory: pytest.TempPathFactory) -
     secret.write_text("g-secret\n")
     async with (
         receiving() as gateway,
-        opened_world(endpoints, folder, sms_gateway_url=gateway.url, sms_gateway_key_file=secret) as world,
+        opened_world(
+            endpoints, folder, sms_gateway_url=gateway.url, sms_gateway_key_file=secret, policy=Policy(calls=UNCAPPED)
+        ) as world,
     ):
         yield Matrix(world, await two_merchants(world))
 
