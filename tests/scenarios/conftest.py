@@ -236,7 +236,7 @@ async def open_teller(
         aiohttp.ClientSession() as session,
     ):
         await opened.engine.pool.drop()
-        world = World(opened.engine, clock, session, serving.url, opened.owner)
+        world = World(opened.engine, clock, session, serving.url, opened.owner, opened.parts)
         for role in (Role.PLATFORM, Role.ADMIN, Role.FINANCE, Role.SWITCH):
             world.keys[role.value] = await world.key_of(role)
         teller = Teller(world)
