@@ -7,10 +7,11 @@ import pytest
 import pytest_asyncio
 
 from tests.voice.kamailio import Kamailio
-from tests.voice.office import Office, Order, opened_office
+from tests.voice.office import HOST, Office, Order, opened_office
 from tests.voice.switches import NotToBeHad
 from vnum.servers import Endpoints
 from vnum.voice.softphone.call import Call, Manners
+from vnum.voice.softphone.phone import Phone
 from vnum.voice.softphone.sip import Address, Line, Message, user_in
 
 pytestmark = [pytest.mark.voice, pytest.mark.asyncio(loop_scope="module")]
@@ -84,6 +85,34 @@ async def test_neither_side_of_a_call_is_told_more_than_the_host(office: Office)
             (call,) = await office.filed(order)
             assert call["release_dir"] == n + 1
             check_quiet(office, order)
+
+
+@pytest.mark.parametrize(
+    ("n", "caller", "user", "final"),
+    [
+        (20, "13700000020", "{host};ext={extension}", 200),
+        (21, "+8613700000021", "+86{host}{extension}", 200),
+        (22, "13700000022", "0086{host};ext={extension};phone-context=x", 200),
+        (23, "anonymous", "{host}{extension}", 200),
+        (25, "13700000025", "{host}", 404),
+        (26, "13700000026", "someone", 404),
+        (27, "13700000027", "1380", 404),
+    ],
+)
+async def test_how_numbers_arrive(office: Office, n: int, caller: str, user: str, final: int) -> None:
+    async with asyncio.timeout(WAIT_S):
+        order = await office.order(n)
+        dialled = user.format(host=HOST, extension=order.binding.extension)
+        async with Phone(caller, order.tones[0]) as phone:
+            host, port = office.switch.address
+            out = await phone.dial(f"sip:{dialled}@{host}:{port}", (host, port))
+            if final == 200:
+                await (await office.trunk.call_to(order.callee)).until("acknowledged")
+                out.hang_up()
+                await out.until("ended")
+                await office.filed(order)
+            await out.until("ended")
+        assert out.final == final
 
 
 async def test_transfers_are_not_passed_on(office: Office) -> None:
