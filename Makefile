@@ -25,7 +25,7 @@ test: $(READY) ## set up from nothing, then all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 test-voice: $(READY) ## the call suite on Asterisk and Kamailio, which are obtained first, without root, where they can be had
-	@$(BIN)/python scripts/obtain_asterisk.py $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vnum/asterisk || [ $$? -eq 3 ]
+	@for switch in asterisk kamailio; do $(BIN)/python scripts/obtain_switch.py $$switch $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vnum/$$switch || [ $$? -eq 3 ]; done
 	@$(BIN)/python -m pytest -m "voice or not voice" tests/voice
 
 check: $(READY) ## format, lint, types, imports

@@ -1,35 +1,22 @@
 """Asterisk for the call suite: the files of deploy/asterisk with ports and folders of the test's, and its processes."""
 
-import os
 import secrets
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.voice.obtained import ROOT, obtained
 from tests.voice.running import Program, free_port
-from tests.voice.switches import RING_S, ROUTE_TIMEOUT_S, WARNING_S, NotToBeHad, Setup
+from tests.voice.switches import RING_S, ROUTE_TIMEOUT_S, WARNING_S, Setup
 from vnum.voice.softphone.sip import LOOPBACK, Address
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOYED = ROOT / "deploy" / "asterisk"
 PROMPTS = ROOT / "vnum" / "voice" / "prompts"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vnum" / "asterisk"
-UNOBTAINED = 3
+RECORDS = ROOT / "deploy" / "vnum_records.py"
 BROUGHT_BY_THE_PACKAGE = ("acl", "features", "pjproject", "udptl")
-
-
-def obtained(folder: Path = CACHE) -> Path:
-    """Asterisk 22's starter. Raises NotToBeHad."""
-    script = ROOT / "scripts" / "obtain_asterisk.py"
-    done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True)
-    if done.returncode == UNOBTAINED:
-        raise NotToBeHad(done.stdout.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "asterisk"
 
 
 @dataclass
@@ -45,7 +32,7 @@ class Asterisk:
     poster: Program = field(default_factory=lambda: Program([], {}, ""))
 
     async def start(self, setup: Setup) -> None:
-        starter = obtained()
+        starter = obtained("asterisk")
         self.address = LOOPBACK, free_port(socket.SOCK_DGRAM)
         self.folder = setup.folder / "asterisk"
         self._render(setup, starter)
@@ -100,7 +87,7 @@ class Asterisk:
 
     @property
     def _records(self) -> list[str]:
-        return [sys.executable, str(self._etc / "vnum_records.py")]
+        return [sys.executable, str(RECORDS)]
 
     def _render(self, setup: Setup, starter: Path) -> None:
         for made in ("var", "run", "log", "spool", "cache"):

@@ -7,9 +7,10 @@ import pytest
 
 from tests.voice.asterisk import Asterisk
 from tests.voice.embedded import Embedded
+from tests.voice.kamailio import Kamailio
 from tests.voice.switches import Switch
 
-SWITCHES: dict[str, Callable[[], Switch]] = {"embedded": Embedded, "asterisk": Asterisk}
+SWITCHES: dict[str, Callable[[], Switch]] = {"embedded": Embedded, "asterisk": Asterisk, "kamailio": Kamailio}
 
 
 def marked() -> list[Any]:

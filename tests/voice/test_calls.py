@@ -95,7 +95,7 @@ async def test_twenty_calls_at_once(floor: Floor) -> None:
     async with asyncio.timeout(WAIT_S):
         talks = await asyncio.gather(*(office.connect(order) for order in orders))
         together = max(talk.came.answered for talk in talks)
-        await asyncio.gather(*(talk.both_ways(1.0, since=together) for talk in talks))
+        await asyncio.gather(*(talk.both_ways(1.2, since=together) for talk in talks))
         assert all(talk.came.talking for talk in talks)
         await asyncio.gather(*(talk.end() for talk in talks))
         for talk in talks:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Brings the records of calls from Asterisk to vnum. For Python 3.11 and newer; needs nothing besides.
+"""Brings the records of calls from Asterisk or Kamailio to vnum. For Python 3.11 and newer; needs nothing besides.
 
     vnum_records.py post [SETTINGS]   posts each record until vnum has taken it; goes on for ever
-    vnum_records.py cut [SETTINGS]    before Asterisk starts: ends, in the file, the calls that a crash cut off
+    vnum_records.py cut [SETTINGS]    before the switch starts: ends, in the file, the calls that a crash cut off
 
-SETTINGS = vnum_settings.conf. The dialplan appends a line to VNUM_RECORDS when the recipient answers and one when the
-call is over. Beside that file, `.posted` says how far it was taken; a record that is posted twice is charged once.
+SETTINGS = vnum_settings.conf of Asterisk, vnum_settings.cfg of Kamailio. In VNUM_RECORDS there is a line of each answer
+and one of each end. Asterisk appends them itself; Kamailio, which can not, makes a file of each in VNUM_SPOOL, and they
+are gathered from there. Beside VNUM_RECORDS, `.posted` says how far it was taken; what is posted twice is charged once.
 """
 
 import json
@@ -15,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,15 +32,18 @@ LONGEST_WAIT_S = 30.0
 LATELY_S = 2 * 86_400
 AGAIN = ("store_unavailable", "overloaded")
 PLATFORM, OUT_OF_ORDER = "0", "27"
+SETTING = r'^(?:#!define )?(VNUM_\w+)[ \t=>]+"?([^\s"]+)'
+UNIX_TIME = re.compile(r"[0-9]{9,11}\.[0-9]{6}")
 
 
 class Settings:
     def __init__(self, file):
-        told = dict(re.findall(r"^(VNUM_\w+)\s*=>?\s*(\S+)", file.read_text(), re.MULTILINE))
+        told = dict(re.findall(SETTING, file.read_text(), re.MULTILINE))
         self.api = told["VNUM_API"].rstrip("/")
         self.key_file = Path(told["VNUM_KEY_FILE"])
         self.records = Path(told["VNUM_RECORDS"])
         self.alive = Path(told["VNUM_ALIVE"])
+        self.spool = Path(told["VNUM_SPOOL"]) if "VNUM_SPOOL" in told else None
         self.posted = self.records.with_name(self.records.name + ".posted")
 
 
@@ -47,6 +52,7 @@ def post(settings):
     say(f"posting {settings.records}")
     wait = 0.0
     while True:
+        gather(settings)
         file, offset = place(settings)
         records, end = read(file, offset) if file else ([], 0)
         if end == offset and file is not None and file != settings.records and settings.records.exists():
@@ -61,6 +67,33 @@ def post(settings):
             continue
         wait = min(LONGEST_WAIT_S, max(1.0, wait * 2))
         time.sleep(wait)
+
+
+def gather(settings):
+    """Moves what the switch left in its spool, a file of one line each, to the end of the file of records.
+
+    `post` and `cut` may do so at the same time: then a line may come twice, and none is lost."""
+    lines = {}
+    for file in sorted(settings.spool.iterdir()) if settings.spool else ():
+        with suppress(FileNotFoundError):
+            line = file.read_text(errors="replace")
+            if line.endswith("\n"):
+                lines[file] = ",".join(map(instant, line[:-1].split(","))) + "\n"
+    if lines:
+        add(settings.records, "".join(lines.values()))
+    for file in lines:
+        file.unlink(missing_ok=True)
+
+
+def instant(cell):
+    """Seconds since 1970 with six places as RFC 3339 with three; anything else as it is."""
+    if not UNIX_TIME.fullmatch(cell):
+        return cell
+    return rfc3339(datetime.fromtimestamp(int(cell[:-7]), UTC).replace(microsecond=int(cell[-6:])))
+
+
+def rfc3339(at):
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def place(settings):
@@ -135,16 +168,18 @@ def asked(settings, body):
 
 def cut(settings):
     """Ends each answered call that has no end, at the last sign of life: nobody pays for more than he talked."""
-    running = {}
+    gather(settings)
+    answered, ended = {}, set()
     for file in [*rotated_lately(settings), settings.records]:
         for kind, cells in lines_of(file):
             if kind == "answered":
-                running[cells[0]] = cells
+                answered[cells[0]] = cells
             else:
-                running.pop(cells[0], None)
+                ended.add(cells[0])
     alive = settings.alive.stat().st_mtime if settings.alive.exists() else 0.0
-    last = datetime.fromtimestamp(alive, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    ends = [["ended", *cells[:7], max(last, cells[6]), PLATFORM, OUT_OF_ORDER] for cells in running.values()]
+    last = rfc3339(datetime.fromtimestamp(alive, UTC))
+    running = [cells for call_id, cells in answered.items() if call_id not in ended]
+    ends = [["ended", *cells[:7], max(last, cells[6]), PLATFORM, OUT_OF_ORDER] for cells in running]
     add(settings.records, "".join(",".join(end) + "\n" for end in ends))
     say(f"{len(ends)} calls were cut off")
 
@@ -178,6 +213,8 @@ def add(file, text):
             appended.seek(-1, os.SEEK_END)
             text = text if appended.read(1) == b"\n" else "\n" + text
         appended.write(text.encode())
+        appended.flush()
+        os.fsync(appended.fileno())
 
 
 def say(line):

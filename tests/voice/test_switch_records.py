@@ -1,4 +1,4 @@
-"""What stands beside Asterisk and needs none of it: the program that posts its records, and their file at vnum."""
+"""What stands beside Asterisk and Kamailio and needs neither: the program that posts their records, and its file."""
 
 import importlib.util
 import json
@@ -14,12 +14,13 @@ import pytest
 from vnum.carrier import CallFile
 
 DEPLOYED = Path(__file__).resolve().parents[2] / "deploy" / "asterisk"
+RECORDS_FILE = DEPLOYED.parent / "vnum_records.py"
 HEAD = "18400913965,7576,13800000000,2026-10-05T04:01:14.020Z"
 UNAVAILABLE = {"status": "rejected", "code": "store_unavailable"}
 
 
 def load() -> Any:
-    spec = importlib.util.spec_from_file_location("vnum_records", DEPLOYED / "vnum_records.py")
+    spec = importlib.util.spec_from_file_location("vnum_records", RECORDS_FILE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -92,6 +93,18 @@ def settings(tmp_path: Path, taker: Taker) -> Any:
     text = (DEPLOYED / "vnum_settings.conf").read_text()
     text = text.replace("/etc/asterisk", str(tmp_path)).replace("/var/log/asterisk", str(tmp_path))
     file = tmp_path / "vnum_settings.conf"
+    file.write_text(text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{taker.server.server_port}"))
+    return RECORDS.Settings(file)
+
+
+@pytest.fixture
+def spooling(tmp_path: Path, taker: Taker) -> Any:
+    """Settings of Kamailio."""
+    (tmp_path / "vnum.key").write_text("vk_secret\n")
+    (tmp_path / "spool").mkdir()
+    text = (DEPLOYED.parent / "kamailio" / "vnum_settings.cfg").read_text()
+    text = text.replace("/etc/kamailio", str(tmp_path)).replace("/var/lib/vnum", str(tmp_path))
+    file = tmp_path / "vnum_settings.cfg"
     file.write_text(text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{taker.server.server_port}"))
     return RECORDS.Settings(file)
 
@@ -171,6 +184,40 @@ def test_what_a_crash_cut_off_ends_at_the_last_sign_of_life(settings: Any) -> No
     last = lines[-1].split(",")
     assert abs(datetime.fromisoformat(last[8]).timestamp() - alive) < 0.001
     assert last[9:] == ["0", "27"]
+
+
+def spool(settings: Any, call_id: str, *kinds: str) -> None:
+    """As Kamailio writes: times in seconds since 1970."""
+    head = f"{call_id},18400913965,7576,13800000000,1791172874.020999"
+    lines = {
+        "answered": f"answered,{head},,1791172896.500000,,,\n",
+        "ended": f"ended,{head},1791172881.100000,1791172896.500000,1791172961.400000,1,16\n",
+    }
+    for kind in kinds:
+        (settings.spool / f"{call_id}.{kind}").write_text(lines[kind])
+
+
+def test_what_is_spooled_is_gathered_and_posted(spooling: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool(spooling, "a", "answered", "ended")
+    (spooling.spool / "torn.ended").write_text("ended,torn")
+    assert post(spooling, monkeypatch) == []
+    assert taker.taken == ["a"]
+    assert spooling.records.read_text().splitlines() == [
+        "answered,a,18400913965,7576,13800000000,2026-10-05T04:01:14.020Z,,2026-10-05T04:01:36.500Z,,,",
+        ended("a").strip(),
+    ]
+    assert [file.name for file in spooling.spool.iterdir()] == ["torn.ended"]
+
+
+def test_a_line_that_was_gathered_twice_is_no_call_that_was_cut_off(spooling: Any) -> None:
+    spool(spooling, "a", "answered", "ended")
+    RECORDS.gather(spooling)
+    spool(spooling, "a", "answered")
+    spool(spooling, "b", "answered")
+    spooling.alive.touch()
+    RECORDS.cut(spooling)
+    ends = [line.split(",")[1] for line in spooling.records.read_text().splitlines() if line.startswith("ended")]
+    assert ends == ["a", "b"]
 
 
 def test_a_crash_right_after_the_answer_costs_nothing(settings: Any) -> None:

@@ -1,10 +1,10 @@
-"""Obtains Asterisk 22 for tests: without root, into one folder, nothing of the machine is changed.
+"""Obtains Asterisk 22 or Kamailio for tests: without root, into one folder, nothing of the machine is changed.
 
-    python scripts/obtain_asterisk.py FOLDER [--mirror URL] [--suite forky]
+    python scripts/obtain_switch.py asterisk|kamailio FOLDER [--mirror URL] [--suite SUITE]
 
 apt downloads the packages and checks their signatures and sums, as for any installation, but with lists, archives and
-state of its own in FOLDER; dpkg unpacks them into FOLDER/root. FOLDER/asterisk then starts it, by the libraries that
-came with it and not by the machine's. The mirror is the one of this machine's own apt sources. A second run finds what
+state of its own in FOLDER; dpkg unpacks them into FOLDER/root. FOLDER/NAME then starts it, by the libraries that came
+with it and not by the machine's. The mirror is the one of this machine's own apt sources. A second run finds what
 the first has made. Exit code 3: it can not be had here (no apt, no network), with the reason on the last line.
 """
 
@@ -14,12 +14,51 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 NOT_TO_BE_HAD = 3
-PACKAGE = "asterisk"
-LEADING = "22."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """`words` = with which it tells its version, as in `calls_itself`. `own` = the folder of its own libraries, beneath
+    those of the system; `modules` = where it is told to look for modules."""
+
+    name: str
+    packages: tuple[str, ...]
+    suite: str
+    size: str
+    calls_itself: str
+    wanted: str
+    words: tuple[str, ...]
+    own: str = ""
+    modules: str = ""
+
+
+SWITCHES = {
+    "asterisk": Switch(
+        name="Asterisk",
+        packages=("asterisk",),
+        suite="forky",
+        size="80 MB",
+        calls_itself=r"Asterisk ([0-9][0-9.]*)",
+        wanted=r"22\.",
+        words=("-V",),
+    ),
+    "kamailio": Switch(
+        name="Kamailio",
+        packages=("kamailio", "kamailio-json-modules", "kamailio-utils-modules", "kamailio-extra-modules"),
+        suite="bookworm",
+        size="60 MB",
+        calls_itself=r"version: kamailio ([0-9][0-9.]*)",
+        wanted=r"5\.[6-9]|[6-9]\.",
+        words=("-v",),
+        own="kamailio",
+        modules="kamailio/modules",
+    ),
+}
 KEYRINGS = [Path("/usr/share/keyrings") / f"debian-archive-keyring.{ending}" for ending in ("gpg", "pgp")]
 RELEASE = re.compile(r"^'(?P<mirror>[^']+?)/dists/(?P<suite>[^/']+)/InRelease'", re.MULTILINE)
 
@@ -58,41 +97,47 @@ Signed-By: {keyring}
 STARTER = """\
 #!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
-exec "$here/root/{loader}" --library-path "$here/root/{libraries}" "$here/root/usr/sbin/asterisk" "$@"
+exec "$here/{loader}" --library-path "{libraries}" "$here/root/usr/sbin/{name}" {options} "$@"
 """
 
 
 def main() -> None:
     asked = _asked()
     folder: Path = asked.folder.resolve()
-    starter = folder / "asterisk"
-    version = _version(starter)
+    switch = SWITCHES[asked.switch]
+    suite = asked.suite or switch.suite
+    starter = folder / asked.switch
+    version = _version(switch, starter)
     if version is None:
-        _obtain(folder, asked.mirror or _own_mirror(), asked.suite)
-        version = _version(starter)
-    if version is None or not version.startswith(LEADING):
-        _give_up(f"what {asked.suite} has is Asterisk {version}, wanted is {LEADING}x; name another suite with --suite")
-    _say(f"Asterisk {version}: {starter}")
+        _obtain(switch, starter, asked.mirror or _own_mirror(), suite)
+        version = _version(switch, starter)
+    if version is None or not re.match(switch.wanted, version):
+        _give_up(f"{suite} has version {version}, which will not do; name another suite with --suite")
+    _say(f"{switch.name} {version}: {starter}")
 
 
 def _asked() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="obtain Asterisk 22 for tests, without root")
-    parser.add_argument("folder", type=Path, help="where to unpack it (some 350 MB)")
+    parser = argparse.ArgumentParser(description="obtain a switch for tests, without root")
+    parser.add_argument("switch", choices=SWITCHES)
+    parser.add_argument("folder", type=Path, help="where to unpack it (up to 350 MB)")
     parser.add_argument("--mirror", help="a mirror of Debian; by default the one of this machine's apt sources")
-    parser.add_argument("--suite", default="forky", help="the Debian suite to take it from")
+    parser.add_argument("--suite", help="the Debian suite to take it from; by default one that is known to do")
     return parser.parse_args()
 
 
-def _obtain(folder: Path, mirror: str, suite: str) -> None:
+def _obtain(switch: Switch, starter: Path, mirror: str, suite: str) -> None:
+    folder = starter.parent
     _prepare(folder, mirror, suite)
     _say(f"1/3 reading the package lists of {suite}")
     _update(folder)
-    _say(f"2/3 downloading {PACKAGE} and what it needs (some 80 MB)")
-    done = _apt(folder, "install", "--yes", "--download-only", PACKAGE)
+    _say(f"2/3 downloading {switch.name} and what it needs (some {switch.size})")
+    done = _apt(folder, "install", "--yes", "--download-only", *switch.packages)
     if done.returncode:
-        _give_up(f"apt could not download {PACKAGE} of {suite}: {_last(done)}")
+        _give_up(f"apt could not download {switch.packages[0]} of {suite}: {_last(done)}")
     _say("3/3 unpacking")
     _unpack(folder)
+    _make_starter(switch, starter)
+    shutil.rmtree(folder / "apt/cache/archives")
 
 
 def _prepare(folder: Path, mirror: str, suite: str) -> None:
@@ -148,26 +193,36 @@ def _unpack(folder: Path) -> None:
         done = _run([_tool("dpkg"), "--extract", str(package), str(aside)])
         if done.returncode:
             _give_up(f"{package.name} could not be unpacked: {_last(done)}")
-    sounds = aside / "usr/share/asterisk/sounds"
-    (sounds / "en").symlink_to(next(sounds.glob("en_*")).name)  # what the package does when it is installed
+    for sounds in aside.glob("usr/share/asterisk/sounds"):
+        (sounds / "en").symlink_to(next(sounds.glob("en_*")).name)  # what the package does when it is installed
     aside.rename(root)
-    loader = next(iter(sorted(root.glob("usr/lib/*/ld-linux-*.so.*"))), None)
+
+
+def _make_starter(switch: Switch, starter: Path) -> None:
+    folder = starter.parent
+    loader = next((one for start in ("usr/lib", "lib") for one in folder.glob(f"root/{start}/*/ld-linux-*.so.*")), None)
     if loader is None:
         _give_up("the packages bear no dynamic loader")
-    starter = folder / "asterisk"
+    system = [f"root/{start}/{loader.parent.name}" for start in ("usr/lib", "lib")]
+    libraries = [*system, *([f"{system[0]}/{switch.own}"] if switch.own else [])]
     starter.write_text(
-        STARTER.format(loader=loader.relative_to(root), libraries=loader.parent.relative_to(root)), newline="\n"
+        STARTER.format(
+            name=starter.name,
+            loader=loader.relative_to(folder),
+            libraries=":".join(f"$here/{one}" for one in libraries if (folder / one).is_dir()),
+            options=f'-L "$here/{system[0]}/{switch.modules}"' if switch.modules else "",
+        ),
+        newline="\n",
     )
     starter.chmod(0o755)
-    shutil.rmtree(folder / "apt/cache/archives")
 
 
-def _version(starter: Path) -> str | None:
+def _version(switch: Switch, starter: Path) -> str | None:
     """As it tells itself, so that it is known to start."""
     if not starter.exists():
         return None
-    done = _run([str(starter), "-V"])
-    found = re.search(r"Asterisk ([0-9][0-9.]*)", done.stdout)
+    done = _run([str(starter), *switch.words])
+    found = re.search(switch.calls_itself, done.stdout)
     return found[1] if done.returncode == 0 and found else None
 
 
@@ -199,7 +254,7 @@ def _say(line: str) -> None:
 
 
 def _give_up(reason: str) -> NoReturn:
-    _say(f"Asterisk can not be had: {reason}")
+    _say(f"it can not be had: {reason}")
     sys.exit(NOT_TO_BE_HAD)
 
 
