@@ -22,6 +22,10 @@ class Embedded:
     address: Address = (LOOPBACK, 0)
     program: Program = field(default_factory=lambda: Program([], {}, ""))
     spool: Path = Path()
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Settings besides, without their prefix."""
+
+    metrics: str = ""
 
     async def start(self, setup: Setup) -> None:
         self.address = LOOPBACK, free_port(socket.SOCK_DGRAM)
@@ -33,6 +37,7 @@ class Embedded:
         await self.program.start()
 
     def _settings(self, setup: Setup) -> Mapping[str, str]:
+        self.metrics = f"{LOOPBACK}:{free_port()}"
         first = 10_000 + 1_000 * secrets.randbelow(20)
         own = {
             "LISTEN": f"{LOOPBACK}:{self.address[1]}",
@@ -41,11 +46,12 @@ class Embedded:
             "API": setup.api_url,
             "KEY_FILE": str(setup.key_file),
             "SPOOL": str(self.spool),
-            "METRICS": f"{LOOPBACK}:{free_port()}",
+            "METRICS": self.metrics,
             "ROUTE_TIMEOUT_S": str(ROUTE_TIMEOUT_S),
             "RING_S": str(RING_S),
             "WARNING_S": str(WARNING_S),
             "DRAIN_S": "0",
+            **self.more,
         }
         return {f"VNUM_SWITCH_{name}": value for name, value in own.items()} | {"VNUM_DATA_DIR": str(setup.folder)}
 

@@ -139,6 +139,9 @@ class Office:
     differences: list[float] = field(default_factory=list)
     """Charged talk less the callee's own measure, in seconds, of each call that was checked."""
 
+    exact: list[float] = field(default_factory=list)
+    """Likewise, less the time from the callee's answer to the first BYE of either."""
+
     async def order(self, n: int, *, merchant: str = SHOP, manners: Manners | None = None, days: int = 30) -> Order:
         binding = await bind(self.engine, n, merchant, days)
         found = Order(n=n, merchant_id=merchant, binding=binding)
@@ -279,7 +282,10 @@ class Office:
         assert call["seconds"] == int(charged)
         assert call["minutes"] == -(-call["seconds"] // 60), "started minutes of whole seconds"
         assert Decimal(call["cost"]) == call["minutes"] * PER_MINUTE
+        if ring := call.get("ring_time"):
+            assert abs((instant(ring) - shift).timestamp() - talk.came.rang) <= SLACK_S
         self.differences.append(charged - talk.came.talk_s)
+        self.exact.append(charged - (talk.parted - talk.came.answered))
         return charged
 
 

@@ -60,7 +60,12 @@ async def floor(
             for task in playing.values():
                 task.cancel()
             await asyncio.gather(*playing.values(), return_exceptions=True)
-            results.write(calls=office.calls, cpu_s=switch.cpu_s() - used, differences=office.differences)
+            results.write(
+                calls=office.calls,
+                cpu_s=switch.cpu_s() - used,
+                differences=office.differences,
+                exact=office.exact,
+            )
     except NotToBeHad as why:
         pytest.skip(str(why))
 

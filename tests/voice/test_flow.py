@@ -20,7 +20,7 @@ from tests.voice.scripted import (
     Step,
 )
 from vnum.voice.contract import Answer, Dial, Record
-from vnum.voice.flow import MOST_QUESTIONS, Call, Parts, Terms
+from vnum.voice.flow import MOST_COLLECT_S, MOST_QUESTIONS, Call, Parts, Terms
 from vnum.voice.line import Arrival, Gone, Left, Leg
 
 HOST = "18400913965"
@@ -325,3 +325,19 @@ async def test_a_refused_order_hears_the_prompt_and_ends() -> None:
     done = await Stage([EXPIRED], outcomes=[("answers", 2)]).dial()
     assert done.line.rung[0][2].heard == ["number_expired"]
     assert (done.line.rung[0][2].ended, done.states.states) == (True, ["ringing_agent", "failed"])
+
+
+async def test_who_keys_in_and_takes_back_for_ever_is_released() -> None:
+    """A `*` every three seconds would hold a place for as long as vnum has tries."""
+
+    class Slow(ScriptedLeg):
+        async def digit(self, within_s: float) -> str | None:
+            self.clock.passed_s += 3.0
+            return "*"
+
+    stage = Stage([COLLECT, *[AGAIN] * 3])
+    stage.leg = Slow(stage.clock)
+    await stage.run()
+    assert MOST_COLLECT_S <= stage.clock.passed_s <= MOST_COLLECT_S + 10
+    assert stage.leg.ended
+    assert stage.journal.records == []

@@ -17,6 +17,11 @@ MALFORMED = [
     ("LISTEN", "localhost:5060"),
     ("LISTEN", "300.0.0.1:5060"),
     ("LISTEN", "127.0.0.1:0"),
+    ("ALLOW", "anybody"),
+    ("ALLOW", "192.0.2.1/24"),
+    ("ALLOW", "::1"),
+    ("ALLOW", "192.0.2.1,,"),
+    ("ALLOW", ",".join(f"192.0.2.{n}" for n in range(101))),
     ("TRUNK", "127.0.0.1:5080"),
     ("TRUNK", "sip:me@127.0.0.1"),
     ("TRUNK", "sip:127.0.0.1\r\nX: y"),
@@ -54,6 +59,14 @@ def test_without_any_it_listens_to_this_machine_only() -> None:
     settings = read_switch({"VNUM_HOST": "ignored here", "PATH": "/bin"})
     assert settings == SwitchSettings()
     assert settings.listening.host == settings.measured.host == "127.0.0.1"
+
+
+def test_who_listens_to_others_says_to_whom() -> None:
+    with pytest.raises(SettingsError, match="VNUM_SWITCH_ALLOW must name"):
+        read_switch({"VNUM_SWITCH_LISTEN": "0.0.0.0:5060"})
+    given = {"VNUM_SWITCH_LISTEN": "192.0.2.10:5060", "VNUM_SWITCH_ALLOW": "203.0.113.5, 198.51.100.0/24"}
+    assert [str(one) for one in read_switch(given).networks] == ["203.0.113.5/32", "198.51.100.0/24"]
+    assert [str(one) for one in read_switch({}).networks] == ["127.0.0.0/8"]
 
 
 def test_its_settings_are_none_of_the_services() -> None:

@@ -1,5 +1,9 @@
 """`vnum switch`: the embedded switch, a process of its own that knows vnum over HTTP only."""
 
+import faulthandler
+import os
+import sys
+
 import click
 
 from vnum.cli.logs import set_up_logs
@@ -19,6 +23,7 @@ async def switch() -> None:
     from vnum.voice.switch import run_switch  # the SIP stack is loaded by the one command that uses it
 
     settings = read_switch()
+    keep_own_words()
     set_up_logs(read().log_level)
 
     def announce() -> None:
@@ -33,3 +38,15 @@ async def switch() -> None:
             raise click.ClickException("the SIP stack ended by itself; see the log above, and start the switch again")
     except SpoolTrouble as trouble:
         raise click.ClickException(str(trouble)) from trouble
+
+
+def keep_own_words() -> None:
+    """From now on the process' standard output and error are Python's alone. The SIP library writes there, unmasked,
+    what it can not read of what others send; that goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        getattr(sys, name).flush()
+        setattr(sys, name, os.fdopen(os.dup(number), "w", buffering=1))
+        os.dup2(nowhere, number)
+    os.close(nowhere)
+    faulthandler.enable(sys.stderr)

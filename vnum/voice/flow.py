@@ -4,6 +4,7 @@ Everything it touches is a parameter: the line, vnum, the journal and the clock.
 never connects it; what was connected is reported, whatever happens.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -24,6 +25,9 @@ ROUNDS: Final = 3
 
 MOST_KEYS: Final = 32
 """Of one try, with all that is taken back."""
+
+MOST_COLLECT_S: Final = 180.0
+"""So long somebody may key in before he is released; he takes a place that others want."""
 
 MOST_QUESTIONS: Final = 8
 """vnum ends the tries of a call; this is for one that would not."""
@@ -76,6 +80,7 @@ class Call:
         self._host = ""
         self._watch = Watch(parts.clock)
         self._state = ""
+        self._collecting_until = 0.0
 
     async def incoming(self, leg: Leg, arrival: Arrival) -> None:
         """A caller who dialled a host. Raises nothing but CancelledError, and then all is ended and filed."""
@@ -150,11 +155,14 @@ class Call:
             leg.forget_digits()
         else:
             self._enter("collecting", "collecting")
+            self._collecting_until = self._parts.clock.monotonic() + MOST_COLLECT_S
             await leg.answer()
         prompts = [answer.prompt or "extension"]
         if prompts == ["extension"]:
             prompts.insert(0, "welcome")
         for _ in range(ROUNDS):
+            if self._parts.clock.monotonic() >= self._collecting_until:
+                break
             await leg.play(*prompts, until_digit=True)
             if digits := await self._digits(leg, answer.digits or 0):
                 return digits
@@ -166,7 +174,7 @@ class Call:
         Gone."""
         digits, terms = "", self._parts.terms
         for _ in range(MOST_KEYS):
-            if len(digits) >= most:
+            if len(digits) >= most or self._parts.clock.monotonic() >= self._collecting_until:
                 break
             key = await leg.digit(terms.digit_s if digits else terms.first_digit_s)
             if key is None or (key == "#" and digits):
@@ -260,10 +268,8 @@ class Call:
         """Ends both legs (of an unanswered call the caller still hears why) and hands the record over."""
         ended.settle()
         self._enter("ending", "ended" if ended.answered else "failed")
-        if callee is not None:
-            await callee.hang_up()
-        if ended.answered:
-            await leg.hang_up()
+        legs = ([] if callee is None else [callee]) + ([leg] if ended.answered else [])
+        await asyncio.gather(*(one.hang_up() for one in legs))
         meters.CAUSES.labels(str(ended.record.release_cause)).inc()
         log.info(
             "call_ended",

@@ -1,8 +1,11 @@
 """What the switch counts, for Prometheus. Labels are closed sets, never a number or a name of anybody's."""
 
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 REGISTRY: Final = CollectorRegistry()
 
@@ -33,6 +36,23 @@ RECOVERED: Final = Counter(
 )
 RECORDS: Final = Counter("vnum_switch_records", "What vnum said to records.", ["status"], registry=REGISTRY)
 UNREADABLE: Final = Counter("vnum_switch_unreadable", "Files of the spool that can not be opened.", registry=REGISTRY)
+
+
+class _Unheard(Collector):
+    """The kernel counts; it is asked when Prometheus asks."""
+
+    asked: Callable[[], int] = staticmethod(lambda: 0)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(
+            "vnum_switch_unheard",
+            "SIP packets thrown away unread: of those who may not speak to the switch, or for want of room.",
+            value=self.asked(),
+        )
+
+
+UNHEARD: Final = _Unheard()
+REGISTRY.register(UNHEARD)
 
 for _state in STATES:
     CALLS.labels(_state)

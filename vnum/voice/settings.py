@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from vnum.settings import SWITCH_PREFIX, Secret, SettingsError, read
 _ADDRESS: Final = re.compile(r"(?P<host>(?:[0-9]{1,3}\.){3}[0-9]{1,3}):(?P<port>[0-9]{1,5})")
 _TRUNK: Final = re.compile(r"sip:(?P<address>[A-Za-z0-9.-]+(?::[0-9]{1,5})?)")
 _PORTS: Final = re.compile(r"(?P<first>[0-9]{4,5})-(?P<last>[0-9]{4,5})")
+_LOOPBACK: Final = IPv4Network("127.0.0.0/8")
+MOST_NETWORKS: Final = 100
 _LOOSE: Final = 0o077
 """Rights of the group and of others."""
 
@@ -27,10 +30,12 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Each field is set by VNUM_SWITCH_<FIELD>; times are seconds. `spool` None = in the data folder."""
+    """Each field is set by VNUM_SWITCH_<FIELD>; times are seconds. `spool` None = in the data folder.
+    `allow` = addresses and networks with commas between them; needed where `listen` is not the loopback."""
 
     listen: str = "127.0.0.1:5060"
     trunk: str = "sip:127.0.0.1:5080"
+    allow: str = ""
     trunk_user: str | None = None
     trunk_password_file: Path | None = None
     domain: str | None = None
@@ -62,6 +67,16 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
             (_address(self.listen) is None, "VNUM_SWITCH_LISTEN must be an IPv4 address and a port: 127.0.0.1:5060"),
             (_address(self.metrics) is None, "VNUM_SWITCH_METRICS must be an IPv4 address and a port: 127.0.0.1:9465"),
             (_TRUNK.fullmatch(self.trunk) is None, "VNUM_SWITCH_TRUNK must be sip:host:port, as in sip:127.0.0.1:5080"),
+            (
+                not self.on_loopback and not self.allow,
+                "VNUM_SWITCH_ALLOW must name who may speak SIP to the switch, since VNUM_SWITCH_LISTEN is not "
+                "127.0.0.1: addresses and networks of trunks and softphones, as in 203.0.113.5,192.0.2.0/24",
+            ),
+            (
+                _networks(self.allow) is None,
+                f"VNUM_SWITCH_ALLOW must be at most {MOST_NETWORKS} IPv4 addresses and networks with commas between "
+                "them: 203.0.113.5,192.0.2.0/24",
+            ),
             (
                 (self.trunk_user is None) != (self.trunk_password_file is None),
                 "give both of VNUM_SWITCH_TRUNK_USER and VNUM_SWITCH_TRUNK_PASSWORD_FILE, or neither",
@@ -113,6 +128,15 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
         address = _address(self.listen)
         assert address is not None
         return address
+
+    @property
+    def on_loopback(self) -> bool:
+        return self.listen.startswith("127.")
+
+    @property
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """Who may speak SIP to the switch, besides the trunk."""
+        return _networks(self.allow) or (_LOOPBACK,)
 
     @property
     def measured(self) -> Address:
@@ -183,6 +207,15 @@ def _address(text: str) -> Address | None:
     if any(int(part) > 255 for part in match["host"].split(".")):
         return None
     return Address(match["host"], int(match["port"]))
+
+
+def _networks(text: str) -> tuple[IPv4Network, ...] | None:
+    """None = malformed."""
+    try:
+        found = tuple(IPv4Network(one.strip()) for one in text.split(",")) if text else ()
+    except ValueError:
+        return None
+    return found if len(found) <= MOST_NETWORKS else None
 
 
 def _secret(file: Path, setting: str) -> str:

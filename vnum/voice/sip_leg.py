@@ -127,16 +127,15 @@ class SipLeg:
         with suppress(BaresipError):  # he hung up
             await self.call.send_dtmf(self._extension)
 
-    def on(self, event: StackEvent) -> None:
-        """An event of the stack's about this leg."""
-        now = self._studio.clock.monotonic()
+    def on(self, event: StackEvent, at: float) -> None:
+        """An event of the stack's about this leg, and when it happened."""
         kind = event.event
         if kind is Event.CALL_CLOSED:
-            self._close(now, event.text or "")
+            self._close(at, event.text or "")
         elif kind in RINGS and self.rang_at is None:
-            self.rang_at = now
+            self.rang_at = at
         elif kind in PICKS_UP and not self.picked.done():
-            self.picked.set_result(now)
+            self.picked.set_result(at)
             self._studio.sound.add(self.ear)
         elif kind is Event.CALL_DTMF_START and event.text:
             self._digits.append(event.text)
@@ -144,11 +143,11 @@ class SipLeg:
             if self._interruptible and event.text != "#":
                 self.ear.hush()
 
-    def _close(self, now: float, said: str) -> None:
+    def _close(self, at: float, said: str) -> None:
         if self.gone.done():
             return
         self.last_words = said
-        self.gone.set_result(now)
+        self.gone.set_result(at)
         self._keyed.set()
         self._studio.sound.remove(self.ear)
 

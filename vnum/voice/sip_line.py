@@ -6,21 +6,25 @@ its `dial` returns; a leg that is gone answers commands with StaleHandleError.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import IPv4Network
 from typing import Final
 
 import structlog
-from baresip import Account, BaresipError, Config, Runtime, UserAgent
+from baresip import Account, BaresipError, Config, UserAgent
 from baresip.call import Call
 from baresip.events import Event, StackEvent
 
+from vnum.settings import SettingsError
 from vnum.voice.causes import NO_ANSWER, NO_CIRCUIT, OUT_OF_ORDER, cause_of
 from vnum.voice.line import Answered, Arrival, Clock, Failed, Left, Leg, LineTrouble
 from vnum.voice.numbers import caller_of, dialled
 from vnum.voice.outcome import CALLEE, CALLER, NORMAL, PLATFORM
 from vnum.voice.settings import SwitchSettings
 from vnum.voice.sip_leg import SipLeg, Studio
+from vnum.voice.sip_stack import SipStack
 from vnum.voice.sound_path import SoundPath
 from vnum.voice.sounds import load_prompts
 
@@ -35,6 +39,9 @@ SILENT: Final = "rtp stream error"
 """What the library says of a leg that it ended since nothing came from it any more."""
 
 MOST_EARLY: Final = 1_000
+MOST_DECLINING: Final = 20
+"""Calls that the switch turns away itself at a time; further ones the library turns away unseen."""
+
 WILDCARD: Final = "0.0.0.0"  # noqa: S104 - compared with, not bound
 
 Incoming = Callable[[SipLeg, Arrival], None]
@@ -48,10 +55,10 @@ class SipLine:
         self.clock = clock
         self.sound = SoundPath(clock)
         self._studio = Studio(clock, self.sound, load_prompts(settings.prompts))
-        self._runtime = Runtime()
+        self._runtime = SipStack(clock)
         self._shown: dict[str, UserAgent] = {}
         self._legs: dict[int, SipLeg] = {}
-        self._early: dict[int, list[StackEvent]] = {}
+        self._early: dict[int, list[tuple[StackEvent, float]]] = {}
         self._incoming: Incoming | None = None
         self._lock = asyncio.Lock()
         self._declining: asyncio.Future[None] | None = None
@@ -61,21 +68,40 @@ class SipLine:
         self._incoming = incoming
         listen = self._settings.listening
         self._runtime.on_dead = dead
-        await self._runtime.start(
+        await self._runtime.listen(
             Config(
                 net_interface=None if listen.host == WILDCARD else listen.host,
                 expose_headers=("To", "From"),
-                max_concurrent_calls=None,
+                max_concurrent_calls=2 * self._settings.places + MOST_DECLINING,
                 rtp_timeout=self._settings.silence_s,
                 native_log_level="error",  # its warnings are many, and may name peers
                 extra_config_text=(
                     f"sip_listen {listen}\nsip_transports udp\nrtp_ports {self._settings.rtp_ports}\n"
                     "call_hold_other_calls no\n"
                 ),
-            )
+            ),
+            listen.port,
         )
+        await self._shut_out_strangers()
         self._runtime.subscribe(self._on_event)
         await self._identity(CATCH_ALL, "catchall=yes")
+
+    def unheard(self) -> int:
+        """Packets of strangers so far."""
+        return self._runtime.unheard()
+
+    async def _shut_out_strangers(self) -> None:
+        """Before there is an identity that anybody could ring. Raises SettingsError."""
+        settings = self._settings
+        try:
+            self._runtime.allow((*settings.networks, *await _addresses(settings.trunk_address)))
+        except OSError:
+            if not settings.on_loopback:
+                raise SettingsError(
+                    f"VNUM_SWITCH_LISTEN: this system can not keep strangers out of {settings.listen}; "
+                    "listen on 127.0.0.1, or run the switch on Linux"
+                ) from None
+            log.warning("strangers_not_shut_out")
 
     async def close(self) -> None:
         with suppress(BaresipError):
@@ -161,8 +187,8 @@ class SipLine:
     def _adopt(self, leg: SipLeg) -> SipLeg:
         """From now on it hears of its events, and first of those that came before it was known here."""
         self._legs[leg.handle] = leg
-        for event in self._early.pop(leg.handle, ()):
-            leg.on(event)
+        for event, at in self._early.pop(leg.handle, ()):
+            leg.on(event, at)
         if leg.gone.done():  # the library's own object was too late for it, and would listen for ever
             del self._legs[leg.handle]
             with suppress(ValueError):
@@ -174,13 +200,24 @@ class SipLine:
             return
         leg = self._legs.get(event.call)
         if leg is not None:
-            leg.on(event)
+            leg.on(event, self._runtime.happened)
             if leg.gone.done():
                 del self._legs[event.call]
         elif event.event is not Event.CALL_INCOMING:
-            self._early.setdefault(event.call, []).append(event)
+            self._early.setdefault(event.call, []).append((event, self._runtime.happened))
             if len(self._early) > MOST_EARLY:
                 del self._early[next(iter(self._early))]
+
+
+async def _addresses(trunk: str) -> list[IPv4Network]:
+    """Those of the trunk, as they are now: its answers have to come in."""
+    host = trunk.partition(":")[0]
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, family=socket.AF_INET)
+    except OSError:
+        log.warning("trunk_not_resolved", host=host)
+        return []
+    return [IPv4Network(address) for address in sorted({one[4][0] for one in found})]
 
 
 def _left(leg: SipLeg, who: int) -> Left:

@@ -148,6 +148,7 @@ async def open_switch(settings: SwitchSettings) -> AsyncIterator[Switch]:
             await line.open(switch.incoming, switch.died)
         except BaresipError as trouble:
             raise SettingsError(f"VNUM_SWITCH_LISTEN: SIP does not start on {settings.listen}: {trouble}") from None
+        meters.UNHEARD.asked = line.unheard
         try:
             yield switch
         finally:

@@ -25,8 +25,8 @@ from vnum.voice.softphone.sip import (
 )
 from vnum.voice.softphone.sound import Sound
 
-REASONS = {100: "Trying", 180: "Ringing", 200: "OK", 481: "Call Does Not Exist", 486: "Busy Here",
-           487: "Request Terminated", 603: "Decline"}  # fmt: skip
+REASONS = {100: "Trying", 180: "Ringing", 200: "OK", 302: "Moved Temporarily", 481: "Call Does Not Exist",
+           486: "Busy Here", 487: "Request Terminated", 603: "Decline"}  # fmt: skip
 
 
 class Keys(Enum):
