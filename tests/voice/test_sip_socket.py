@@ -1,5 +1,6 @@
 """What the kernel knows of a SIP socket: when a packet came, and whose come in."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -52,6 +53,12 @@ def test_only_who_is_named_comes_in(stack: socket.socket) -> None:
     assert [stack.recv(100), stack.recv(100)] == [b"127.0.1.9", b"127.0.0.5"]
     assert watched.unheard() == 3
     watched.close()
+
+
+def test_it_leaves_no_handle_behind(stack: socket.socket) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    SipSocket(stack.getsockname()[1]).close()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_port_that_is_not_listened_on_has_no_socket() -> None:

@@ -11,7 +11,6 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -65,16 +64,34 @@ class SipSocket:
 
 
 def _listening(port: int) -> Sequence[socket.socket]:
-    """Handles of our own on every UDP socket of this process with that port."""
-    found = []
+    """A handle of our own on each UDP socket of this process with that port."""
+    found: dict[int, socket.socket] = {}
     for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            one = socket.socket(fileno=os.dup(int(name)))
-            if one.family == socket.AF_INET and one.type == socket.SOCK_DGRAM and one.getsockname()[1] == port:
-                found.append(one)
-            else:
-                one.close()
-    return found
+        if (one := _handle(int(name))) is None:
+            continue
+        file = os.fstat(one.fileno()).st_ino
+        if file not in found and _is_udp(one) and one.getsockname()[1] == port:
+            found[file] = one
+        else:  # it also comes by the handle just made
+            one.close()
+    return tuple(found.values())
+
+
+def _handle(number: int) -> socket.socket | None:
+    """None = no socket, or closed meanwhile."""
+    try:
+        handle = os.dup(number)
+    except OSError:
+        return None
+    try:
+        return socket.socket(fileno=handle)
+    except OSError:
+        os.close(handle)
+        return None
+
+
+def _is_udp(one: socket.socket) -> bool:
+    return one.family == socket.AF_INET and one.type == socket.SOCK_DGRAM
 
 
 def _stamp(one: socket.socket) -> int:
