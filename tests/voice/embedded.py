@@ -22,10 +22,12 @@ class Embedded:
     address: Address = (LOOPBACK, 0)
     program: Program = field(default_factory=lambda: Program([], {}, ""))
     spool: Path = Path()
+    metrics: str = ""
 
     async def start(self, setup: Setup) -> None:
         self.address = LOOPBACK, free_port(socket.SOCK_DGRAM)
         self.spool = setup.folder / "spool"
+        self.metrics = f"{LOOPBACK}:{free_port()}"
         words = [*VNUM, "switch"]
         if setup.ahead_s is not None:
             words = [sys.executable, str(AHEAD), str(setup.ahead_s), "switch"]
@@ -41,7 +43,7 @@ class Embedded:
             "API": setup.api_url,
             "KEY_FILE": str(setup.key_file),
             "SPOOL": str(self.spool),
-            "METRICS": f"{LOOPBACK}:{free_port()}",
+            "METRICS": self.metrics,
             "ROUTE_TIMEOUT_S": str(ROUTE_TIMEOUT_S),
             "RING_S": str(RING_S),
             "WARNING_S": str(WARNING_S),
