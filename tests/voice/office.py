@@ -41,6 +41,9 @@ SHOP, SHORT = "shop", "short"
 LIMIT_S = 3
 PATIENCE_S = 60
 PER_MINUTE = Decimal("0.02")
+TAIL_S = 0.3
+"""So long a prompt that was cut short may still be heard: digits by INFO take no time, as those that sound do."""
+
 SLACK_S = 0.1
 """Charged talk and the phones' own measure may differ by so much."""
 
@@ -166,7 +169,7 @@ class Office:
             await out.until("answered")
             await out.sound.until_audible(since)
             await out.key(digits, way)
-            since = out.seen[-1].at if way is Keys.INFO else out.sound.spoke_until
+            since = out.seen[-1].at + TAIL_S if way is Keys.INFO else out.sound.spoke_until
 
     async def connect(self, order: Order, *, way: Keys = Keys.RFC4733, nth: int = 0) -> Talk:
         """Dialled, keyed in, answered, heard both ways."""
