@@ -185,6 +185,14 @@ async def test_an_order_is_handed_out_once_and_again_after_silence(world: World)
     assert await take(world) == [second]
 
 
+async def test_a_switch_that_is_gone_takes_nothing(world: World) -> None:
+    """Killed while it waited: the order is there for the next at once."""
+    await world.bind("a")
+    ordered = (await order(world)).call_id
+    assert await world.engine.dials.take(TakeDials(wait_seconds=20), lambda: False) == []
+    assert await take(world) == [ordered]
+
+
 async def test_many_takers_get_each_order_once(world: World) -> None:
     for n in range(6):
         await world.bind(f"o{n}", n)

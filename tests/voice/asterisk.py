@@ -21,7 +21,7 @@ BROUGHT_BY_THE_PACKAGE = ("acl", "features", "pjproject", "udptl")
 
 @dataclass
 class Asterisk:
-    """Asterisk, and beside it the program that posts its records."""
+    """Asterisk, and beside it the programs that post its records and take orders."""
 
     name: str = "asterisk"
     prompts: bool = True
@@ -30,6 +30,7 @@ class Asterisk:
     folder: Path = Path()
     program: Program = field(default_factory=lambda: Program([], {}, ""))
     poster: Program = field(default_factory=lambda: Program([], {}, ""))
+    dialler: Program = field(default_factory=lambda: Program([], {}, ""))
 
     async def start(self, setup: Setup) -> None:
         starter = obtained("asterisk")
@@ -38,6 +39,7 @@ class Asterisk:
         self._render(setup, starter)
         self.program = Program([str(starter), "-f", "-C", str(self._etc / "asterisk.conf")], {}, "Asterisk Ready")
         self.poster = Program([*self._records, "post", str(self._settings)], {}, "posting")
+        self.dialler = Program([sys.executable, str(self._etc / "vnum_dials.py"), str(self._settings)], {}, "taking")
         await self.restart()
 
     async def restart(self) -> None:
@@ -45,6 +47,7 @@ class Asterisk:
         cutting = Program([*self._records, "cut", str(self._settings)], {}, "calls were cut off")
         await cutting.start()
         await self.poster.start()
+        await self.dialler.start()
         await self.program.start()
 
     async def shift(self, ahead_s: float) -> None:
@@ -53,10 +56,12 @@ class Asterisk:
     async def kill(self) -> None:
         await self.program.kill()
         await self.poster.kill()
+        await self.dialler.kill()
 
     async def stop(self) -> None:
         await self.program.stop()
         await self.poster.stop()
+        await self.dialler.stop()
 
     def unposted(self) -> int:
         if not self.records.exists():
@@ -66,11 +71,18 @@ class Asterisk:
         return sum(line.startswith(b"ended,") for line in self.records.read_bytes()[offset:].splitlines())
 
     def cpu_s(self) -> float:
-        return self.program.used_s() + self.poster.used_s()
+        return self.program.used_s() + self.poster.used_s() + self.dialler.used_s()
 
     def logs(self) -> str:
         messages = self.folder / "log" / "messages.log"
-        return "\n".join([*self.program.said, *self.poster.said, messages.read_text() if messages.exists() else ""])
+        return "\n".join(
+            [
+                *self.program.said,
+                *self.poster.said,
+                *self.dialler.said,
+                messages.read_text() if messages.exists() else "",
+            ]
+        )
 
     @property
     def records(self) -> Path:
@@ -114,6 +126,7 @@ class Asterisk:
                 "/etc/asterisk/vnum.key": setup.key_file,
                 "/usr/share/asterisk/sounds/vnum": PROMPTS,
                 "/var/log/asterisk": self.folder / "log",
+                "/var/spool/asterisk": self.folder / "spool",
                 "VNUM_ROUTE_SECONDS = 3": f"VNUM_ROUTE_SECONDS = {ROUTE_TIMEOUT_S:.0f}",
                 "VNUM_RING_SECONDS = 30": f"VNUM_RING_SECONDS = {RING_S}",
                 "VNUM_WARNING_MS = 10000": f"VNUM_WARNING_MS = {WARNING_S * 1000:.0f}",

@@ -30,6 +30,7 @@ class Embedded:
     async def start(self, setup: Setup) -> None:
         self.address = LOOPBACK, free_port(socket.SOCK_DGRAM)
         self.spool = setup.folder / "spool"
+        self.metrics = f"{LOOPBACK}:{free_port()}"
         words = [*VNUM, "switch"]
         if setup.ahead_s is not None:
             words = [sys.executable, str(AHEAD), str(setup.ahead_s), "switch"]

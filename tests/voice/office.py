@@ -28,7 +28,7 @@ from vnum.service.keys import Role
 from vnum.service.merchants import NewMerchant
 from vnum.service.orders import BindRequest
 from vnum.store.migrate import drop, migrate
-from vnum.voice.softphone.call import Incoming, Keys, Manners, Outgoing
+from vnum.voice.softphone.call import Call, Incoming, Keys, Manners, Outgoing
 from vnum.voice.softphone.phone import Phone, Trunk
 from vnum.voice.softphone.sip import LOOPBACK, user_in
 from vnum.voice.softphone.sound import tone
@@ -41,6 +41,9 @@ SHOP, SHORT = "shop", "short"
 LIMIT_S = 3
 PATIENCE_S = 60
 PER_MINUTE = Decimal("0.02")
+TAIL_S = 0.3
+"""So long a prompt that was cut short may still be heard: digits by INFO take no time, as those that sound do."""
+
 SLACK_S = 0.1
 """Charged talk and the phones' own measure may differ by so much."""
 
@@ -77,10 +80,10 @@ class Order:
 
 @dataclass
 class Talk:
-    """Both sides of a call that was answered."""
+    """Both sides of a call that was answered. `out` = who dialled; of an ordered call, the agent, who was rung."""
 
     order: Order
-    out: Outgoing
+    out: Call
     came: Incoming
 
     async def both_ways(self, seconds: float = 0.3, since: float = 0.0) -> None:
@@ -169,7 +172,7 @@ class Office:
             await out.until("answered")
             await out.sound.until_audible(since)
             await out.key(digits, way)
-            since = out.seen[-1].at if way is Keys.INFO else out.sound.spoke_until
+            since = out.seen[-1].at + TAIL_S if way is Keys.INFO else out.sound.spoke_until
 
     async def connect(self, order: Order, *, way: Keys = Keys.RFC4733, nth: int = 0) -> Talk:
         """Dialled, keyed in, answered, heard both ways."""
@@ -180,7 +183,7 @@ class Office:
         await talk.both_ways(since=talk.came.answered)
         return talk
 
-    async def rung(self, order: Order, out: Outgoing, nth: int = 0) -> Incoming:
+    async def rung(self, order: Order, out: Call, nth: int = 0) -> Incoming:
         """The recipient's phone, once it rings for this call."""
         rings = asyncio.create_task(self.trunk.call_to(order.callee, nth))
         over = asyncio.create_task(out.until("ended"))
@@ -209,18 +212,51 @@ class Office:
         return await self._ask("POST", path, role, json=body)
 
     async def _ask(self, method: str, path: str, role: Role, **rest: Any) -> Any:
-        headers = {"Authorization": f"Bearer {self.keys[role]}"}
+        status, answer = await self._answer(method, path, role, **rest)
+        assert status < 300, (status, answer)
+        return answer
+
+    async def _answer(self, method: str, path: str, role: Role, key: str | None = None, **rest: Any) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.keys[role]}"} | ({} if key is None else {"Idempotency-Key": key})
         async with self.http.request(method, self.url + path, headers=headers, **rest) as response:
-            assert response.status < 300, (response.status, await response.text())
-            return await response.json() if response.status != 204 else None
+            return response.status, await response.json() if response.status != 204 else None
+
+    async def order_call(self, order: Order, agent: Manners, key: str | None = None) -> str:
+        """Click to dial; the agent's phone, behind the trunk too, does as told. Returns the call's id."""
+        self.calls += 1
+        self.trunk.expect(order.caller, order.tones[0], agent)
+        ordered = await self._ask("POST", "/v1/calls/dial", Role.MERCHANT, key=key, json=_dial(order))
+        assert ordered["state"] == "queued"
+        call_id: str = ordered["call_id"]
+        return call_id
+
+    async def refused_call(self, order: Order) -> str:
+        """The code by which an order of a call is refused."""
+        status, problem = await self._answer("POST", "/v1/calls/dial", Role.MERCHANT, json=_dial(order))
+        assert 400 <= status < 500, problem
+        code: str = problem["code"]
+        return code
+
+    async def comes_to(self, order: Order, state: str) -> Any:
+        """The order's only call, once its merchant sees it in this state."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (call := (await self.calls_of(order))[0]).get("state") != state:  # noqa: ASYNC110 (as in filed)
+                await asyncio.sleep(0.02)
+        return call
+
+    async def life(self, call_id: str) -> Any:
+        return await self.get(f"/v1/calls/{call_id}")
 
     async def filed(self, order: Order, count: int = 1) -> list[Any]:
-        """The order's calls as its merchant sees them, oldest first, once there are so many."""
+        """The order's recorded calls as its merchant sees them, oldest first, once there are so many."""
         async with asyncio.timeout(PATIENCE_S):
-            while len(calls := await self.calls_of(order)) < count:  # noqa: ASYNC110 (it happens in the server)
+            while len(calls := await self._recorded(order)) < count:  # noqa: ASYNC110 (it happens in the server)
                 await asyncio.sleep(0.05)
         assert len(calls) == count, calls
         return sorted(calls, key=lambda call: call["call_time"])
+
+    async def _recorded(self, order: Order) -> list[Any]:
+        return [call for call in await self.calls_of(order) if "state" not in call]
 
     async def calls_of(self, order: Order) -> list[Any]:
         at = order.binding.bound_at
@@ -254,19 +290,16 @@ class Office:
         listed = await self.get("/v1/calls/attempts", merchant_id=order.merchant_id, **span)
         return [one["code"] for one in listed["attempts"] if one.get("order_id") == order.binding.order_id]
 
-    def check_numbers(self, out: Outgoing, came: Incoming | None, order: Order) -> None:
-        """Neither side saw a number of anybody but its own and X; the callee was shown X."""
+    def check_numbers(self, out: Call, came: Incoming | None, order: Order) -> None:
+        """Neither side saw a number of anybody but its own and X; whoever was rung was shown X."""
         everybody = {*self.phones, *self.trunk.callees}
         for call, own in ((out, order.caller), (came, order.callee)):
             for message in call.seen if call is not None else ():
                 seen = [number for number in everybody - {own} if number in message.text]
                 assert not seen, f"{own} saw another's number: {message.first}"
-        if came is not None:
-            assert came.invite is not None
-            assert user_in(came.invite.get("from")) == HOST
-            for header in ("p-asserted-identity", "p-preferred-identity", "remote-party-id", "contact"):
-                users = [user_in(value) for value in came.invite.all(header)]
-                assert all(user == HOST for user in users if re.search(r"\d{5}", user)), (header, users)
+        for call in (out, came):
+            if isinstance(call, Incoming):
+                _check_shown(call)
 
     def check_talk(self, talk: Talk, call: Any, *, shift: timedelta = timedelta(0)) -> float:
         """What is charged is what the phones measured, to a tenth of a second, at the price of the tariff; returns
@@ -285,6 +318,23 @@ class Office:
         self.differences.append(charged - talk.came.talk_s)
         self.exact.append(charged - (talk.parted - talk.came.answered))
         return charged
+
+
+def _check_shown(rung: Incoming) -> None:
+    """X and nothing else."""
+    assert rung.invite is not None
+    assert user_in(rung.invite.get("from")) == HOST
+    for header in ("p-asserted-identity", "p-preferred-identity", "remote-party-id", "contact"):
+        users = [user_in(value) for value in rung.invite.all(header)]
+        assert all(user == HOST for user in users if re.search(r"\d{5}", user)), (header, users)
+
+
+def _dial(order: Order) -> dict[str, str]:
+    return {
+        "merchant_id": order.merchant_id,
+        "order_id": order.binding.order_id,
+        "agent_phone": order.caller,
+    }
 
 
 def instant(text: str) -> datetime:

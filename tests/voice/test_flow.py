@@ -341,3 +341,18 @@ async def test_who_keys_in_and_takes_back_for_ever_is_released() -> None:
     assert MOST_COLLECT_S <= stage.clock.passed_s <= MOST_COLLECT_S + 10
     assert stage.leg.ended
     assert stage.journal.records == []
+
+
+async def test_a_refused_order_asks_the_agent_for_nothing() -> None:
+    """He did not dial: there is no other extension that he could key in."""
+    done = await Stage([AGAIN], outcomes=[("answers", 2)]).dial()
+    assert done.router.asked == ["0042"]
+    assert done.line.rung[0][2].heard == ["wrong_extension"]
+    assert (done.line.rung[0][2].ended, done.states.states) == (True, ["ringing_agent", "failed"])
+
+
+async def test_who_leaves_before_he_was_connected_has_no_call_that_ended() -> None:
+    """`ended` would promise a record."""
+    done = await Stage([COLLECT, CONNECT], keys=[Gone], outcomes=[]).run()
+    assert done.states.states == ["collecting", "failed"]
+    assert done.journal.steps == []

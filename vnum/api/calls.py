@@ -168,9 +168,11 @@ class Calls:
         span = (asked.merchant_id, within_calendar(asked.since), within_calendar(asked.until))
         reader = Reader(merchants=call.caller.merchants, prints=call.caller.role in PRINTERS)
         after = None if asked.after is None else place(asked.after)
-        found = await self._engine.calls.page(*span, reader=reader, order_id=asked.order_id, after=after)
         dials = await self._engine.calls.open_dials(*span, reader=reader, order_id=asked.order_id, after=after)
-        views = [(one.biz_at, _view(one)) for one in found] + [(one.ordered_at, _dialled(one)) for one in dials]
+        found = await self._engine.calls.page(*span, reader=reader, order_id=asked.order_id, after=after)
+        filed = {one.call_id for one in found}  # one whose record came between the two readings is in both
+        open_dials = [one for one in dials if one.call_id not in filed]
+        views = [(one.biz_at, _view(one)) for one in found] + [(one.ordered_at, _dialled(one)) for one in open_dials]
         views = sorted(views, key=lambda view: (view[0], view[1].call_id))[:PAGE]
         more = cursor(views[-1][0], views[-1][1].call_id) if len(views) == PAGE else None
         return json_answer(200, CallList([view for _, view in views], more))

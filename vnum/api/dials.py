@@ -96,7 +96,7 @@ class Dials:
     async def take(self, call: Call, asked: TakeDials) -> Answer:
         """Ordered calls for this switch alone, to be rung at once; waits up to 30 s for one. Nothing told of one within
         30 s, another switch may get it."""
-        return json_answer(200, DialList(await self._dials.take(asked)), fresh=True)
+        return json_answer(200, DialList(await self._dials.take(asked, call.connected)), fresh=True)
 
     @answers(
         StateResults,

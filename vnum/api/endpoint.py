@@ -38,6 +38,11 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         """A part of the path."""
         return self.request.match_info[name]
 
+    def connected(self) -> bool:
+        """Whether somebody waits for the answer; the loop has to have had its turn since he left."""
+        transport = self.request.transport
+        return transport is not None and not transport.is_closing()
+
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Answer | web.StreamResponse]])
 Run = Callable[[Call, Any], Awaitable[Answer | web.StreamResponse]]

@@ -171,13 +171,16 @@ class Dials:
             now = await peek(self._clock, self._database)
             return await self._file(binding, agent, now, also)
 
-    async def take(self, asked: TakeDials) -> list[DialToMake]:
-        """Up to `most` orders, each for this switch alone; waits for the first up to `wait_seconds`."""
+    async def take(self, asked: TakeDials, there: Callable[[], bool] = lambda: True) -> list[DialToMake]:
+        """Up to `most` orders, each for this switch alone; waits for the first up to `wait_seconds`. `there` = whether
+        the switch still waits: one that was killed meanwhile would keep an order from the next for SAY_WITHIN."""
         until_s = time.monotonic() + asked.wait_seconds
         event = await self.bell.listen()
         try:
             while True:
                 event.clear()
+                if not there():
+                    return []
                 if found := await self._take(asked.most):
                     return found
                 left_s = until_s - time.monotonic()

@@ -81,6 +81,7 @@ class Call:
         self._watch = Watch(parts.clock)
         self._state = ""
         self._collecting_until = 0.0
+        self._ordered = False
 
     async def incoming(self, leg: Leg, arrival: Arrival) -> None:
         """A caller who dialled a host. Raises nothing but CancelledError, and then all is ended and filed."""
@@ -94,7 +95,7 @@ class Call:
 
     async def ordered(self, dial: Dial) -> None:
         """Click to dial: the agent's phone first; he is then the caller. Raises nothing but CancelledError."""
-        self._host = dial.host
+        self._host, self._ordered = dial.host, True
         leg: Leg | None = None
         try:
             with self._ending():
@@ -115,7 +116,7 @@ class Call:
             yield
         except Gone:
             log.info("caller_left", call_id=self._id, state=self._state)
-            self._tell("ended")
+            self._tell("failed")  # of a call that was connected all is told by now
         except LineTrouble as trouble:
             log.info("agent_unreached", call_id=self._id, cause=trouble.cause)
             self._tell("failed")
@@ -132,7 +133,7 @@ class Call:
             if answer.connects:
                 await self._connect(leg, arrival, digits, answer)
                 return
-            if not answer.digits:
+            if not answer.digits or self._ordered:  # an agent who was rung has no other extension to key in
                 break
             digits = await self._collect(leg, answer)
             if digits is None:
