@@ -101,6 +101,8 @@ class SipLine:
             return Answered(callee.picked.result())
         if callee.gone.done():
             return Failed(callee.gone.result(), CALLEE, cause_of(callee.last_words))
+        if callee.rang_at is None:
+            log.warning("trunk_silent", trunk=self._settings.trunk_address, look="VNUM_SWITCH_TRUNK: no ringing came")
         return Failed(self.clock.monotonic(), PLATFORM, NO_ANSWER)
 
     async def talk(self, caller: Leg, callee: Leg, until: float) -> Left | None:
