@@ -37,12 +37,19 @@ class _Number(click.ParamType[VirtualNumber]):
 @click.option("--caller", default="anonymous", show_default=True, help="The number that it shows.")
 @click.option("--talk", type=click.FloatRange(0, 600), default=5.0, show_default=True, help="Seconds after keying in.")
 @click.option("--keys", type=click.Choice(list(Keys)), default=Keys.RFC4733, show_default=True, help="How it keys in.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(0.1, 600),
+    default=30.0,
+    show_default=True,
+    help="Seconds that it waits for an answer, and for a voice.",
+)
 @command
-async def call(number: VirtualNumber, via: Address, caller: str, talk: float, keys: Keys) -> None:
+async def call(number: VirtualNumber, via: Address, caller: str, talk: float, keys: Keys, patience: float) -> None:
     """Dial NUMBER as a label has it (18400913965-7576), key in its extension when a voice asks for it, talk (a tone
     of 700 Hz), hang up, and draw what happened. Exit code 1 if the call ended before.
     """
-    script = Script(number=number, via=via, talk_s=talk, keys=keys)
+    script = Script(number=number, via=via, talk_s=talk, keys=keys, patience_s=patience)
     async with Phone(caller, TONE_HZ, _own_address(via)) as phone:
         told, trouble = await _told(phone, script)
     events = said(told.call, CALLER, SWITCH, number.host) + keyed(told, script, CALLER, SWITCH)

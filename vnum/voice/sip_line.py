@@ -34,6 +34,7 @@ PLACES: Final = 1_023
 SILENT: Final = "rtp stream error"
 """What the library says of a leg that it ended since nothing came from it any more."""
 
+WAY_OUT: Final = "VNUM_SWITCH_LISTEN and VNUM_SWITCH_TRUNK: is there a way from the one to the other?"
 MOST_EARLY: Final = 1_000
 WILDCARD: Final = "0.0.0.0"  # noqa: S104 - compared with, not bound
 
@@ -88,6 +89,7 @@ class SipLine:
             agent = await self._as_shown(shown)
             call = await agent.dial(f"sip:{user}@{self._settings.trunk_address}")
         except (BaresipError, ValueError) as trouble:
+            log.warning("leg_not_begun", trouble=type(trouble).__name__, look=WAY_OUT)
             raise LineTrouble(type(trouble).__name__, NO_CIRCUIT) from None
         return self._adopt(SipLeg(call, self._studio, ours=True, extension=extension))
 
