@@ -57,7 +57,7 @@ def events_of(shown: Shown) -> list[Event]:
     events += keyed(shown.told, shown.script, CALLER, SWITCH, _prompt(shown))
     for asked in shown.asked:
         events += _exchange(asked, shown)
-    talk = f"both talk for {shown.recipient.talk_s:.1f} s"
+    talk = f"both talk {shown.recipient.talk_s:.1f} s"
     return [*events, Event(at=shown.told.heard_at, source=CALLER, target=CALLER, text=talk)]
 
 

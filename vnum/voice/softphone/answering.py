@@ -40,7 +40,8 @@ class Answerer(Phone):
         self._tell(f"call {count}: it rings and shows {user_in(call.invite.get('from')) or 'no number'}")
         with suppress(AssertionError):  # it ended before
             await call.until("acknowledged")
-            self._tell(f"call {count}: answered")
+            if call.answered:  # a refusal is acknowledged too
+                self._tell(f"call {count}: answered")
         while not call.ended:
             await call.changed.wait()
         self._tell(f"call {count}: {_end(call)}")
