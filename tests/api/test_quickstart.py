@@ -40,7 +40,7 @@ async def settings(world: World, endpoints: Servers, folder: Path) -> dict[str, 
     }
 
 
-async def pasted(script: str, more: dict[str, str], folder: Path) -> str:
+async def pasted(script: str, more: dict[str, str], folder: Path, within_s: float = 120) -> str:
     """What a shell prints, in a folder where the command line is where `make` puts it."""
     command = folder / ".venv/bin/vnum"
     command.parent.mkdir(parents=True)
@@ -55,7 +55,7 @@ async def pasted(script: str, more: dict[str, str], folder: Path) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(within_s):
         printed, troubles = await shell.communicate(script.encode())
     assert troubles == b"", troubles.decode()
     return printed.decode()

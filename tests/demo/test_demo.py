@@ -32,7 +32,7 @@ async def test_one_call_from_the_label_to_the_invoice(endpoints: Endpoints, tmp_
     assert re.fullmatch(r"the label says 18400913965-\d{4}", steps[0])
     picture = (tmp_path / "ladder.txt").read_text()
     assert picture.strip() in told
-    order = ["INVITE X", "collect 4: extension", "voice", "digits ····", "route X ····", "connect", "INVITE, shows X",
+    order = ["INVITE X", "collect 4 digits", "voice", "digits ····", "route X ····", "connect", "INVITE, shows X",
              "both talk", "BYE", "record", "1 min, 0.02 CNY"]  # fmt: skip
     places = [picture.find(words) for words in order]
     assert -1 not in places

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tests.voice.running import VNUM, Program, free_port
+from vnum.cli.answer import answer
 from vnum.cli.call import call
 from vnum.model.numbers import parse_number
 from vnum.voice.ladder import CALLER, SWITCH, Event, ladder
@@ -20,7 +23,8 @@ from vnum.voice.softphone.sip import LOOPBACK
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 60
-LABEL = "18400913965-7576"
+HOST = "18400913965"
+LABEL = f"{HOST}-7576"
 CALLER_HZ, ANSWERER_HZ = 700, 1000
 
 
@@ -133,6 +137,52 @@ async def test_vnum_call_says_what_went_wrong() -> None:
     assert code == 1
     assert "486 Busy Here" in said
     assert "the call ended before it was answered: 486" in said
+
+
+async def test_vnum_call_says_that_nobody_is_there() -> None:
+    at = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    code, said = await vnum_call(LABEL, "--via", at, "--patience", "0.3")
+
+    assert code == 1
+    assert f"nothing at all came from {at}; does the switch run, and listen there?" in said
+
+
+ANSWERS = [
+    ((), (), ["it rings and shows 13900000001", "answered", "the other side hung up after", "it had heard something"]),
+    (("--talk", "0.3"), ("--talk", "9"), ["answered", "this side hung up after 0.3 s"]),
+    (("--refuse", "486"), (), ["it rings and shows 13900000001", "refused with 486"]),
+    (("--refuse", "603"), (), ["refused with 603"]),
+]
+
+
+@pytest.mark.parametrize(("answering", "calling", "told"), ANSWERS)
+async def test_vnum_answer_tells_each_call(
+    answering: tuple[str, ...], calling: tuple[str, ...], told: list[str]
+) -> None:
+    at = f"{LOOPBACK}:{free_port(socket.SOCK_DGRAM)}"
+    words = [*VNUM, "answer", "--listen", at, "--ring", "0.1", *answering]
+    program = Program(words, {"PYTHONPATH": str(ROOT)}, "leads here")
+    await program.start()
+    try:
+        _, said = await vnum_call(HOST, "--via", at, "--caller", "13900000001", "--talk", "0.5", *calling)
+    finally:
+        await program.stop()
+
+    lines = [line for line in program.said if line.startswith("call 1: ")]
+    assert len(lines) == (2 if "--refuse" in answering else 3)
+    places = ["\n".join(lines).find(words) for words in told]
+    assert -1 not in places, program.said
+    assert places == sorted(places)
+    if not answering:
+        assert float(re.findall(r"tone of `vnum answer` for ([\d.]+) s", said)[0]) > 0.2
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:5080", "here", "127.0.0.1:99999", "203.0.113.5:5080"])
+def test_vnum_answer_names_an_address_that_it_can_not_use(listen: str) -> None:
+    ran = CliRunner().invoke(answer, ["--listen", listen])
+
+    assert ran.exit_code != 0
+    assert "--listen" in ran.output
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,34 @@ def test_a_setting_that_can_not_be_used_is_named(name: str, value: str) -> None:
         read_switch({f"VNUM_SWITCH_{name}": value})
 
 
+@pytest.mark.parametrize(
+    ("listen", "trunk"),
+    [
+        ("127.0.0.1:5060", "sip:203.0.113.5:5060"),
+        ("127.0.0.1:5060", "sip:203.0.113.5"),
+        ("192.0.2.10:5060", "sip:127.0.0.1:5080"),
+        ("0.0.0.0:5060", "sip:127.0.0.1:5080"),
+        ("192.0.2.10:5060", "sip:localhost"),
+    ],
+)
+def test_a_trunk_that_no_call_can_reach_is_refused_at_the_start(listen: str, trunk: str) -> None:
+    with pytest.raises(SettingsError, match="reaches this machine only"):
+        read_switch({"VNUM_SWITCH_LISTEN": listen, "VNUM_SWITCH_TRUNK": trunk})
+
+
+@pytest.mark.parametrize(
+    ("listen", "trunk"),
+    [
+        ("127.0.0.1:5060", "sip:localhost:5080"),
+        ("127.0.0.1:5060", "sip:127.0.1.1"),
+        ("127.0.0.1:5060", "sip:trunk.example"),
+        ("0.0.0.0:5060", "sip:203.0.113.5:5060"),
+    ],
+)
+def test_a_trunk_that_may_be_reached_is_taken(listen: str, trunk: str) -> None:
+    assert read_switch({"VNUM_SWITCH_LISTEN": listen, "VNUM_SWITCH_TRUNK": trunk}).trunk == trunk
+
+
 def test_without_any_it_listens_to_this_machine_only() -> None:
     settings = read_switch({"VNUM_HOST": "ignored here", "PATH": "/bin"})
     assert settings == SwitchSettings()

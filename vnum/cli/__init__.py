@@ -2,6 +2,7 @@
 
 import click
 
+from vnum.cli.answer import answer
 from vnum.cli.audit import audit
 from vnum.cli.bills import bills
 from vnum.cli.blacklist import blacklist
@@ -50,6 +51,7 @@ for command in (
     serve,
     switch,
     call,
+    answer,
     replay,
     demo,
     sample,

@@ -12,13 +12,21 @@ from rich.table import Table
 from vnum.demo.call import AGENT, RECIPIENT, Shown
 from vnum.demo.relay import RECORDS, Asked
 from vnum.voice.contract import Answer
-from vnum.voice.ladder import CALLER, SWITCH, VNUM, Event, dots, ladder, svg
+from vnum.voice.ladder import CALLER, SWITCH, VNUM, WIDTH, Event, dots, ladder, svg
 from vnum.voice.ladder import RECIPIENT as CALLEE
 from vnum.voice.softphone.picture import keyed, said
 from vnum.voice.softphone.sip import user_in
 
 DIFFERENCE_S: Final = 0.2
 """Seconds by which the record may differ from what the phones measured."""
+
+LEAST_WIDTH: Final = 80
+"""Cells of a terminal below which the picture is cut by it."""
+
+LEGEND: Final = (
+    "INVITE asks for a call, 180 says that it rings, 200 that it is answered (or done), BYE that somebody hung up; "
+    "route, connect and record are what switch and vnum tell each other over HTTP."
+)
 
 
 class _Question(msgspec.Struct, frozen=True):
@@ -33,7 +41,9 @@ def show(console: Console, shown: Shown, out: Path) -> bool:
     (out / "ladder.txt").write_text(picture + "\n", encoding="utf-8")
     (out / "ladder.svg").write_text(svg(events, x=shown.number.host), encoding="utf-8")
     console.print(f"\nThe call, X = {shown.number.host}\n", style="bold", highlight=False)
-    console.print(picture, highlight=False, soft_wrap=True)
+    narrow = ladder(events, x=shown.number.host, width=max(LEAST_WIDTH, min(WIDTH, console.width)))
+    console.print(narrow, highlight=False, soft_wrap=True)
+    console.print(f"\n{LEGEND}\n", highlight=False)
     checks = list(_checks(shown))
     console.print(_table(checks), _invoice(shown), sep="\n")
     console.print(_detail(shown), highlight=False, soft_wrap=True)
@@ -47,7 +57,7 @@ def events_of(shown: Shown) -> list[Event]:
     events += keyed(shown.told, shown.script, CALLER, SWITCH, _prompt(shown))
     for asked in shown.asked:
         events += _exchange(asked, shown)
-    talk = f"both talk for {shown.recipient.talk_s:.1f} s"
+    talk = f"both talk {shown.recipient.talk_s:.1f} s"
     return [*events, Event(at=shown.told.heard_at, source=CALLER, target=CALLER, text=talk)]
 
 
@@ -73,7 +83,7 @@ def _told(answer: Answer) -> str:
     """Never the callee."""
     if answer.connects:
         return "connect"
-    asks = f" {answer.digits}: {answer.prompt}" if answer.digits else f", cause {answer.cause}"
+    asks = f" {answer.digits} digits" if answer.digits else f", cause {answer.cause}"
     return answer.action + asks
 
 

@@ -108,6 +108,15 @@ class NoAnswer(Exception):
         self.why = why
         self.status = status
 
+    @property
+    def look(self) -> str:
+        """What the operator should look at."""
+        if self.status in (401, 403):
+            return "VNUM_SWITCH_KEY_FILE: it needs a key of role switch that is in force"
+        if self.status:
+            return "the log of vnum serve"
+        return "VNUM_SWITCH_API: does vnum serve there?"
+
 
 class Vnum:
     """The contract's client. `route_s` = how long a caller waits for an answer."""
@@ -126,7 +135,7 @@ class Vnum:
             if not answer.usable:
                 raise NoAnswer("unusable")
         except NoAnswer as none:
-            log.warning("route_unanswered", call_id=call_id, why=none.why)
+            log.warning("route_unanswered", call_id=call_id, why=none.why, look=none.look)
             return Answer(action="reject", cause=TEMPORARY, prompt=NOT_AVAILABLE, code="no_answer_of_vnum")
         return answer
 

@@ -44,7 +44,7 @@ async def take_orders(vnum: Orders, free: Callable[[], int], begin: Callable[[Di
             await asyncio.sleep(0)
         except NoAnswer as none:
             if failed == 0:
-                log.info("no_dial_orders", why=none.why)
+                log.warning("no_dial_orders", why=none.why, look=none.look)
             pause = ABSENT_S if none.status == ABSENT else PAUSES_S[min(failed, len(PAUSES_S) - 1)]
             failed += 1
             await asyncio.sleep(pause)

@@ -123,7 +123,9 @@ class _Row:
             self._cells[right - 1] = ">"
         else:
             self._cells[left + 1] = "<"
-        self.put(left + 3, f" {_cut(text, right - left - 7)} ")
+        room = right - left - 7
+        more = min(2, max(0, cell_len(text) - room))  # of the two dashes beside it
+        self.put(left + (3 if more < 2 else 2), f" {_cut(text, room + more)} ")
 
     def text(self) -> str:
         return "".join(self._cells).rstrip()

@@ -78,6 +78,11 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "them: 203.0.113.5,192.0.2.0/24",
             ),
             (
+                _apart(self.listen, self.trunk),
+                "VNUM_SWITCH_LISTEN and VNUM_SWITCH_TRUNK: 127.0.0.1 reaches this machine only, and only from there; "
+                "take it for both, or the address of the network card for both (192.0.2.10:5060, sip:203.0.113.5:5060)",
+            ),
+            (
                 (self.trunk_user is None) != (self.trunk_password_file is None),
                 "give both of VNUM_SWITCH_TRUNK_USER and VNUM_SWITCH_TRUNK_PASSWORD_FILE, or neither",
             ),
@@ -229,3 +234,13 @@ def _secret(file: Path, setting: str) -> str:
     if not text or not text.isprintable() or len(text.split()) != 1:
         raise SettingsError(f"{setting}: {file} must hold one word and nothing else")
     return text
+
+
+def _apart(listen: str, trunk: str) -> bool:
+    """Whether one is on the loopback and the other surely not: no call would ever go out. Of names nothing is known."""
+    ours, theirs = _address(listen), _address(trunk.removeprefix("sip:") + ":5060" * (trunk.count(":") == 1))
+    if trunk.startswith("sip:localhost"):
+        theirs = Address("127.0.0.1", 5060)
+    if ours is None or theirs is None:
+        return False
+    return ours.host.startswith("127.") != theirs.host.startswith("127.")

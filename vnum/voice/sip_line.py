@@ -38,6 +38,7 @@ PLACES: Final = 1_023
 SILENT: Final = "rtp stream error"
 """What the library says of a leg that it ended since nothing came from it any more."""
 
+WAY_OUT: Final = "VNUM_SWITCH_LISTEN and VNUM_SWITCH_TRUNK: is there a way from the one to the other?"
 MOST_EARLY: Final = 1_000
 MOST_DECLINING: Final = 20
 """Calls that the switch turns away itself at a time; further ones the library turns away unseen."""
@@ -114,6 +115,7 @@ class SipLine:
             agent = await self._as_shown(shown)
             call = await agent.dial(f"sip:{user}@{self._settings.trunk_address}")
         except (BaresipError, ValueError) as trouble:
+            log.warning("leg_not_begun", trouble=type(trouble).__name__, look=WAY_OUT)
             raise LineTrouble(type(trouble).__name__, NO_CIRCUIT) from None
         return self._adopt(SipLeg(call, self._studio, ours=True, extension=extension))
 
@@ -127,6 +129,8 @@ class SipLine:
             return Answered(callee.picked.result())
         if callee.gone.done():
             return Failed(callee.gone.result(), CALLEE, cause_of(callee.last_words))
+        if callee.rang_at is None:
+            log.warning("trunk_silent", trunk=self._settings.trunk_address, look="VNUM_SWITCH_TRUNK: no ringing came")
         return Failed(self.clock.monotonic(), PLATFORM, NO_ANSWER)
 
     async def talk(self, caller: Leg, callee: Leg, until: float) -> Left | None:

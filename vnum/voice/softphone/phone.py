@@ -14,15 +14,15 @@ class Phone:
 
     line: Line
 
-    def __init__(self, number: str, hz: int, host: str = LOOPBACK) -> None:
-        self._host = host
+    def __init__(self, number: str, hz: int, host: str = LOOPBACK, port: int = 0) -> None:
+        self._host, self._port = host, port
         self.number = number
         self.hz = hz
         self.calls: dict[str, Call] = {}
         self._ringing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Phone":
-        self.line = await Line.open(self._taken, host=self._host)
+        self.line = await Line.open(self._taken, self._port, self._host)
         return self
 
     async def __aexit__(self, *_: object) -> None:
