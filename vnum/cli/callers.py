@@ -37,7 +37,13 @@ async def list_(merchant_id: str | None, after: UUID | None) -> None:
 
 
 @callers.command()
-@click.option("--class", "caller_class", type=click.Choice(["merchant_agent", "courier", "robot"]), required=True)
+@click.option(
+    "--class",
+    "caller_class",
+    type=click.Choice(["merchant_agent", "courier", "robot"]),
+    required=True,
+    help="What he is: agents and robots are a merchant's, couriers a carrier's.",
+)
 @click.option("--merchant", "merchant_id", help="Whose agent or robot.")
 @click.option("--carrier", help="Whose courier.")
 @click.option("--group", help="A name by which a policy or a binding picks callers of the merchant out.")

@@ -14,7 +14,11 @@ def opt_out() -> None:
 
 @opt_out.command()
 @click.option(
-    "--scope", type=click.Choice([one.value for one in Scope]), default=Scope.MERCHANT.value, show_default=True
+    "--scope",
+    type=click.Choice([one.value for one in Scope]),
+    default=Scope.MERCHANT.value,
+    show_default=True,
+    help="merchant = calls of the merchant's agents; everything = all calls, and new numbers.",
 )
 @click.option("--merchant", "merchant_id", help="To one merchant; without it, to all.")
 @command
@@ -28,7 +32,11 @@ async def say(scope: str, merchant_id: str | None) -> None:
 
 @opt_out.command()
 @click.option(
-    "--scope", type=click.Choice([one.value for one in Withdrawn]), default=Withdrawn.MERCHANT.value, show_default=True
+    "--scope",
+    type=click.Choice([one.value for one in Withdrawn]),
+    default=Withdrawn.MERCHANT.value,
+    show_default=True,
+    help="As it was said; caller = the blocks of his complaints.",
 )
 @click.option("--merchant", "merchant_id", help="Of one merchant; without it, of all.")
 @command
