@@ -37,7 +37,7 @@ class Settings:
         self.key_file = Path(told["VNUM_KEY_FILE"])
         self.alive = Path(told["VNUM_ALIVE"])
         self.states = Path(told["VNUM_STATES"])
-        self.spool = Path(told["VNUM_SPOOL"])
+        self.spool = Path(told["VNUM_ASTERISK_SPOOL"])
         self.strip = int(told["VNUM_STRIP"])
         self.prefix = told["VNUM_PREFIX"]
 
