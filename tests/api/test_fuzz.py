@@ -30,6 +30,7 @@ async def stocked(open_world: OpenWorld, tmp_path: Path) -> AsyncIterator[Stocke
     key.touch(0o600)
     key.write_text("g-secret\n")
     async with receiving() as gateway, open_world(sms_gateway_url=gateway.url, sms_gateway_key_file=key) as world:
+        await world.engine.dials.bell.close()  # who asks for orders is answered at once: nobody makes any
         yield world, await stock(world)
 
 

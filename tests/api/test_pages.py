@@ -16,6 +16,7 @@ WHOLE = {
     "/v1/bindings": "one order has one binding",
     "/v1/bills/daily": "page_no and page_size, as finance people know them",
     "/v1/calls/marks": "a count of each mark",
+    "/v1/calls/{call_id}": "the tries, states and disputes of one call",
     "/v1/invoices/{invoice_id}": "the lines of one invoice",
     "/v1/labels/{merchant_id}/{order_id}": "the parcels of one order",
     "/v1/notes/{note_number}": "the lines of one note",

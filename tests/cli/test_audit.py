@@ -22,6 +22,7 @@ APART = {
     "keys master rotate": "an entry in its own transaction",
     "serve": "its changes are its callers'",
     "switch": "a client of the API, under a key of its own",
+    "answer": "a phone, nothing of the database",
     "call": "a phone, nothing of the database",
     "demo": "a server of its own, which is thrown away",
 }

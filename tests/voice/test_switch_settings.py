@@ -80,7 +80,8 @@ def test_a_trunk_that_no_call_can_reach_is_refused_at_the_start(listen: str, tru
     ],
 )
 def test_a_trunk_that_may_be_reached_is_taken(listen: str, trunk: str) -> None:
-    assert read_switch({"VNUM_SWITCH_LISTEN": listen, "VNUM_SWITCH_TRUNK": trunk}).trunk == trunk
+    given = {"VNUM_SWITCH_LISTEN": listen, "VNUM_SWITCH_TRUNK": trunk, "VNUM_SWITCH_ALLOW": "203.0.113.5"}
+    assert read_switch(given).trunk == trunk
 
 
 def test_without_any_it_listens_to_this_machine_only() -> None:
@@ -91,8 +92,12 @@ def test_without_any_it_listens_to_this_machine_only() -> None:
 
 def test_who_listens_to_others_says_to_whom() -> None:
     with pytest.raises(SettingsError, match="VNUM_SWITCH_ALLOW must name"):
-        read_switch({"VNUM_SWITCH_LISTEN": "0.0.0.0:5060"})
-    given = {"VNUM_SWITCH_LISTEN": "192.0.2.10:5060", "VNUM_SWITCH_ALLOW": "203.0.113.5, 198.51.100.0/24"}
+        read_switch({"VNUM_SWITCH_LISTEN": "0.0.0.0:5060", "VNUM_SWITCH_TRUNK": "sip:203.0.113.5"})
+    given = {
+        "VNUM_SWITCH_LISTEN": "192.0.2.10:5060",
+        "VNUM_SWITCH_TRUNK": "sip:203.0.113.5",
+        "VNUM_SWITCH_ALLOW": "203.0.113.5, 198.51.100.0/24",
+    }
     assert [str(one) for one in read_switch(given).networks] == ["203.0.113.5/32", "198.51.100.0/24"]
     assert [str(one) for one in read_switch({}).networks] == ["127.0.0.0/8"]
 
