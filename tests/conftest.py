@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vnum.model.acting import SYSTEM, act
 from vnum.servers import Endpoints, open_servers
 
 # Small and quick. What these servers hold is thrown away, so nothing waits for a disk; tests of durability start their
@@ -17,6 +18,12 @@ SMALL_SETTINGS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
 }
+
+
+@pytest.fixture(autouse=True)
+def vnum_itself_acts() -> None:
+    """Commands are run in this process too, and say that an operator acts from then on."""
+    act(SYSTEM)
 
 
 @pytest.fixture(scope="session")
