@@ -1,6 +1,7 @@
 """Fixtures that every folder of tests may use."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,15 @@ SMALL_SETTINGS = {
 def vnum_itself_acts() -> None:
     """Commands are run in this process too, and say that an operator acts from then on."""
     act(SYSTEM)
+
+
+@pytest.fixture(autouse=True)
+def umask_as_found() -> Iterator[None]:
+    """The switches' programs are run in this process too, and narrow what files they make may be read by."""
+    found = os.umask(0o022)
+    os.umask(found)
+    yield
+    os.umask(found)
 
 
 @pytest.fixture(scope="session")

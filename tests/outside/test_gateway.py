@@ -11,8 +11,8 @@ URL = "https://sms.example.com/send"
 
 def key(folder: Path, text: str = "k", mode: int = 0o600) -> Path:
     path = folder / "gateway.key"
-    path.touch(mode)
     path.write_text(text)
+    path.chmod(mode)
     return path
 
 
