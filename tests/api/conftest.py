@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 from yarl import URL
 
+from tests.receiver import Receiver, receiving
 from vnum.api.server import serve
 from vnum.engine import Engine, Parts, open_engine
 from vnum.service.clock import ManualClock
@@ -204,6 +205,20 @@ async def beside(world: World) -> AsyncIterator[World]:
         engine = await stack.enter_async_context(open_engine(world.parts, clock=world.clock))
         serving = await stack.enter_async_context(serve(engine))
         yield replace(world, engine=engine, url=serving.url)
+
+
+def texts_by(gateway: Receiver, folder: Path) -> dict[str, Any]:
+    """Options of Parts with which texts leave through that gateway."""
+    key = folder / "gateway.key"
+    key.touch(0o600)
+    key.write_text("g-secret\n")
+    return {"sms_gateway_url": gateway.url, "sms_gateway_key_file": key}
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Receiver]:
+    async with receiving() as opened:
+        yield opened
 
 
 @pytest.fixture

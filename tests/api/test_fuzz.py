@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.fuzzing import Tally, fuzz
-from tests.receiver import receiving
+from tests.receiver import Receiver
 
-from .conftest import HOST, OpenWorld, World, record
+from .conftest import HOST, OpenWorld, World, record, texts_by
 
 EXAMPLES = int(os.environ.get("FUZZ", "6"))
 """Generated requests an operation, beside those of the corners of its schema."""
@@ -24,12 +24,9 @@ Stocked = tuple[World, dict[str, list[object]]]
 
 
 @pytest.fixture
-async def stocked(open_world: OpenWorld, tmp_path: Path) -> AsyncIterator[Stocked]:
+async def stocked(open_world: OpenWorld, gateway: Receiver, tmp_path: Path) -> AsyncIterator[Stocked]:
     """A world in which there is one of everything, and the names of it. Texts go to a gateway of its own."""
-    key = tmp_path / "gateway.key"
-    key.touch(0o600)
-    key.write_text("g-secret\n")
-    async with receiving() as gateway, open_world(sms_gateway_url=gateway.url, sms_gateway_key_file=key) as world:
+    async with open_world(**texts_by(gateway, tmp_path)) as world:
         await world.engine.dials.bell.close()  # who asks for orders is answered at once: nobody makes any
         yield world, await stock(world)
 

@@ -29,7 +29,7 @@ from vnum.service.keys import Role
 from vnum.service.route import Policy
 from vnum.store.database import Database
 
-from .conftest import Reply, Servers, World, opened_world
+from .conftest import Reply, Servers, World, opened_world, texts_by
 from .matrix_rows import PATH, Row, rows_of
 from .matrix_world import (
     ABSENT,
@@ -147,14 +147,9 @@ class Matrix:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def matrix(endpoints: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matrix]:
     folder: Path = tmp_path_factory.mktemp("matrix")
-    secret = folder / "gateway.key"
-    secret.touch(0o600)
-    secret.write_text("g-secret\n")
     async with (
         receiving() as gateway,
-        opened_world(
-            endpoints, folder, sms_gateway_url=gateway.url, sms_gateway_key_file=secret, policy=Policy(calls=UNCAPPED)
-        ) as world,
+        opened_world(endpoints, folder, **texts_by(gateway, folder), policy=Policy(calls=UNCAPPED)) as world,
     ):
         yield Matrix(world, await two_merchants(world))
 

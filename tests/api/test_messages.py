@@ -8,28 +8,19 @@ from uuid import UUID
 
 import pytest
 
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver
 from vnum.model.call_policy import PlatformPolicy
 from vnum.service.route import Policy
 
-from .conftest import HOST, OTHER_PHONE, PHONE, OpenWorld, Reply, World
+from .conftest import HOST, OTHER_PHONE, PHONE, OpenWorld, Reply, World, texts_by
 
 NOWHERE = str(UUID(int=7))
 TEMPLATE = {"template_id": "arrived", "text": "Parcel of {order} is here.", "purpose": "delivery"}
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Receiver]:
-    async with receiving() as opened:
-        yield opened
-
-
-@pytest.fixture
 async def world(open_world: OpenWorld, gateway: Receiver, tmp_path: Path) -> AsyncIterator[World]:
-    key = tmp_path / "gateway.key"
-    key.touch(0o600)
-    key.write_text("g-secret\n")
-    async with open_world(sms_gateway_url=gateway.url, sms_gateway_key_file=key) as opened:
+    async with open_world(**texts_by(gateway, tmp_path)) as opened:
         await opened.stock()
         assert (await opened.post("/v1/message-templates", TEMPLATE)).status == 201
         yield opened
@@ -250,11 +241,8 @@ async def test_by_default_there_is_a_cap(world: World) -> None:
 
 
 async def test_all_merchants_together_are_capped_too(open_world: OpenWorld, gateway: Receiver, tmp_path: Path) -> None:
-    key = tmp_path / "gateway.key"
-    key.touch(0o600)
-    key.write_text("g-secret\n")
     capped = Policy(calls=PlatformPolicy(all_texts_per_hour=2, all_texts_per_day=3, texts_per_hour=None))
-    async with open_world(sms_gateway_url=gateway.url, sms_gateway_key_file=key, policy=capped) as world:
+    async with open_world(**texts_by(gateway, tmp_path), policy=capped) as world:
         await world.stock()
         await world.post("/v1/message-templates", TEMPLATE)
         one, two = ("m1", await bound(world)), ("m2", await bound(world, merchant_id="m2"))

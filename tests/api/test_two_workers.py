@@ -6,27 +6,18 @@ from typing import Any
 
 import pytest
 
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver
 
-from .conftest import CALLER, HOST, PHONE, OpenWorld, Reply, World, beside, order
+from .conftest import CALLER, HOST, PHONE, OpenWorld, Reply, World, beside, order, texts_by
 
 TEMPLATE = {"template_id": "arrived", "text": "Your parcel is here.", "purpose": "delivery"}
 ITEM = {"merchant_id": "m1", "order_id": "o1"}
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Receiver]:
-    async with receiving() as opened:
-        yield opened
-
-
-@pytest.fixture
 async def here(open_world: OpenWorld, gateway: Receiver, tmp_path: Path) -> AsyncIterator[World]:
     """A worker, with a gateway for texts and two merchants."""
-    key = tmp_path / "gateway.key"
-    key.touch(0o600)
-    key.write_text("g-secret\n")
-    async with open_world(sms_gateway_url=gateway.url, sms_gateway_key_file=key) as opened:
+    async with open_world(**texts_by(gateway, tmp_path)) as opened:
         await opened.stock()
         assert (await opened.post("/v1/message-templates", TEMPLATE)).status == 201
         yield opened
