@@ -18,6 +18,7 @@ from benches.month import bench_month
 from benches.pool import bench_memory, bench_occupancy
 from benches.records import bench_records
 from benches.rows import Row, show
+from benches.start import bench_start
 
 from vnum.cli.session import set_up_logs
 from vnum.servers import Endpoints, open_servers
@@ -45,12 +46,17 @@ async def _http(endpoints: Endpoints, folder: Path, scale: float) -> list[Row]:
     return await bench_http(endpoints, folder, int(40_000 * scale))
 
 
+async def _start(_: Endpoints, folder: Path, __: float) -> list[Row]:
+    return await bench_start(folder)
+
+
 PARTS: dict[str, Part] = {
     "bindings": _bindings,
     "occupancy": _occupancy,
     "memory": _memory,
     "records": _records,
     "http": _http,
+    "start": _start,
 }
 MONTH = ("close", "export")
 """Parts that share a month of usage, since it takes long to write."""
