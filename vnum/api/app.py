@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -53,7 +52,8 @@ from vnum.api.usage import Usages
 from vnum.api.webhooks import Webhooks
 from vnum.engine import Engine
 from vnum.meters import REFUSALS, counted
-from vnum.model.acting import apart, serve_request
+from vnum.model.acting import serve_request
+from vnum.model.beside import beside
 from vnum.model.refusals import RateLimited
 
 log = structlog.get_logger()
@@ -193,11 +193,8 @@ def _running(work: Callable[[], Coroutine[None, None, None]]) -> Callable[[web.A
     """Work that goes on for as long as the application."""
 
     async def while_running(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(work(), context=apart())
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        async with beside(work):
+            yield
 
     return while_running
 

@@ -20,7 +20,7 @@ from vnum.api.deadlines import HttpLimits
 from vnum.api.server import serve as serve_api
 from vnum.cli.session import bring_up, command, console, parts, servers
 from vnum.engine import Engine, open_engine
-from vnum.model.acting import apart
+from vnum.model.beside import beside
 from vnum.model.refusals import Refused
 from vnum.servers import Endpoints
 from vnum.service.keys import Role
@@ -66,10 +66,10 @@ async def serve(workers: int, inherited: int | None, *, demo: bool) -> None:
 
 @asynccontextmanager
 async def _serving(engine: Engine, settings: Settings, listening: socket.socket) -> AsyncIterator[None]:
-    """What each worker does: answer, and deliver events."""
+    """What each worker does: answer, and deliver events (of several each takes the subscriptions no other is at)."""
     async with (
         serve_api(engine, settings.host, settings.port, sock=listening, limits=_limits(settings)),
-        _delivering(engine),
+        beside(engine.deliverer.run),
     ):
         yield
 
@@ -96,18 +96,6 @@ def _spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG)
-
-
-@asynccontextmanager
-async def _delivering(engine: Engine) -> AsyncIterator[None]:
-    """Delivers events beside the API; of several workers each takes the subscriptions that no other is at."""
-    task = asyncio.create_task(engine.deliverer.run(), context=apart())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _until_stopped(children: "_children | None" = None) -> None:

@@ -6,7 +6,6 @@ least once. The receiver tells repeats by their id.
 
 import asyncio
 import secrets
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from os import urandom
@@ -18,6 +17,7 @@ import structlog
 from asyncpg import PostgresError, Record
 
 from vnum.meters import DELIVERIES
+from vnum.model.beside import ended
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.webhooks import JITTER_PARTS, DeliveryState, headers, next_attempt
 from vnum.outside.addresses import Reach
@@ -144,9 +144,7 @@ class Deliverer:
 
     async def _close_lanes(self) -> None:
         for task in list(self._lanes.values()):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await ended(task)
 
     async def _batch(self, webhook_id: UUID, now: datetime) -> tuple[int, int]:
         """(attempts, those delivered) of what is due."""

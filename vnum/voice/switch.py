@@ -12,6 +12,7 @@ import structlog
 from baresip import BaresipError
 from prometheus_client import start_http_server
 
+from vnum.model.beside import ended
 from vnum.settings import SettingsError
 from vnum.voice import meters
 from vnum.voice.clock import MachineClock
@@ -64,9 +65,7 @@ class Switch:
         finally:
             for task in vital:
                 task.remove_done_callback(self._ended_early)
-            for task in (orders, states, *vital):
-                task.cancel()
-            await asyncio.gather(orders, states, *vital, return_exceptions=True)
+            await asyncio.gather(*(ended(task) for task in (orders, states, *vital)))
 
     def incoming(self, leg: Leg, arrival: Arrival) -> None:
         if self._draining or self._free() <= 0:
