@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Brings the records of calls from Asterisk or Kamailio to vnum. For Python 3.11 and newer; needs nothing besides.
 
-    vnum_records.py post [SETTINGS]   posts each record until vnum has taken it; goes on for ever
+    vnum_records.py post [SETTINGS]   posts each record and mark until vnum has taken it; goes on for ever
     vnum_records.py cut [SETTINGS]    before the switch starts: ends, in the file, the calls that a crash cut off
 
 SETTINGS = vnum_settings.conf of Asterisk, vnum_settings.cfg of Kamailio. In VNUM_RECORDS there is a line of each answer
-and one of each end. Asterisk appends them itself; Kamailio, which can not, makes a file of each in VNUM_SPOOL, and they
-are gathered from there. Beside VNUM_RECORDS, `.posted` says how far it was taken; what is posted twice is charged once.
+and of each end, and of what a recipient keyed in after it. Asterisk appends them itself; Kamailio, which can not, makes
+a file of each in VNUM_SPOOL, and they are gathered from there. Beside VNUM_RECORDS, `.posted` says how far it was
+taken; what is posted twice is charged once.
 """
 
 import json
@@ -25,12 +26,14 @@ COLUMNS = (
     "release_dir", "release_cause",
 )  # fmt: skip
 WHOLE = ("release_dir", "release_cause")
+MARK_COLUMNS = ("call_id", "mark", "at")
 MOST = 100
 TIMEOUT_S = 15
 LOOK_S = 0.2
 LONGEST_WAIT_S = 30.0
 LATELY_S = 2 * 86_400
 AGAIN = ("store_unavailable", "overloaded")
+PASSING = (401, 403, 405, 408, 429)
 PLATFORM, OUT_OF_ORDER = "0", "27"
 SETTING = r'^(?:#!define )?(VNUM_\w+)[ \t=>]+"?([^\s"]+)'
 UNIX_TIME = re.compile(r"[0-9]{9,11}\.[0-9]{6}")
@@ -54,11 +57,11 @@ def post(settings):
     while True:
         gather(settings)
         file, offset = place(settings)
-        records, end = read(file, offset) if file else ([], 0)
+        records, marks, end = read(file, offset) if file else ([], [], 0)
         if end == offset and file is not None and file != settings.records and settings.records.exists():
             keep(settings, settings.records, 0)
             continue
-        if not records or taken(settings, records):
+        if (not records or taken(settings, records)) and all(noted(settings, mark) for mark in marks):
             wait = 0.0
             if file and end > offset:
                 keep(settings, file, end)
@@ -115,18 +118,18 @@ def keep(settings, file, offset):
 
 
 def read(file, offset):
-    """Records of the next whole lines, and where these end."""
-    records = []
+    """Records and marks of the next whole lines, and where these end."""
+    records, marks = [], []
     with file.open("rb") as lines:
         lines.seek(offset)
         for line in lines:
-            if not line.endswith(b"\n") or len(records) == MOST:
+            if not line.endswith(b"\n") or len(records) + len(marks) == MOST:
                 break
             offset += len(line)
-            record = record_of(line)
-            if record:
-                records.append(record)
-    return records, offset
+            record, mark = record_of(line), mark_of(line)
+            records += [record] if record else []
+            marks += [mark] if mark else []
+    return records, marks, offset
 
 
 def record_of(line):
@@ -138,10 +141,18 @@ def record_of(line):
     return {name: int(cell) if name in WHOLE else cell for name, cell in told.items()}
 
 
+def mark_of(line):
+    """What a `marked` line says, as the API wants it; None of any other."""
+    kind, *cells = line.decode(errors="replace").strip().split(",")
+    if kind != "marked" or len(cells) != len(MARK_COLUMNS):
+        return None
+    return dict(zip(MARK_COLUMNS, cells, strict=True))
+
+
 def taken(settings, records):
     """Whether vnum has taken them all: charged, known, or put aside for review."""
     try:
-        answer = asked(settings, {"items": records})
+        answer = asked(settings, "/v1/calls/records", {"items": records})
         results = answer["results"]
         again = [one for one in results if one.get("code") in AGAIN]
         if again or len(results) != len(records):
@@ -159,9 +170,34 @@ def taken(settings, records):
     return True
 
 
-def asked(settings, body):
+def noted(settings, mark):
+    """Whether vnum has taken the mark, or refused it for good."""
+    try:
+        asked(settings, "/v1/calls/marks", mark)
+    except urllib.error.HTTPError as refused:
+        code = code_of(refused)
+        if 400 <= refused.code < 500 and refused.code not in PASSING and code not in (None, "not_found"):
+            say(f"{mark['call_id']}: mark refused {code}")
+            return True
+        say(f"mark not taken: status {refused.code}")
+        return False
+    except (OSError, ValueError) as trouble:
+        say(f"mark not taken: {type(trouble).__name__}")
+        return False
+    return True
+
+
+def code_of(refused):
+    """Of vnum's own refusals; None = it is somebody else's."""
+    try:
+        return json.load(refused)["code"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def asked(settings, path, body):
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.key_file.read_text().strip()}"}
-    request = urllib.request.Request(f"{settings.api}/v1/calls/records", json.dumps(body).encode(), headers)
+    request = urllib.request.Request(f"{settings.api}{path}", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
         return json.load(answer)
 

@@ -80,13 +80,13 @@ class Obtained(ABC):
         return len(self.to_post())
 
     def to_post(self) -> set[str]:
-        """Ids of calls whose record stands in the file behind what was posted of it."""
+        """Ids of calls whose record or mark stands in the file behind what was posted of it."""
         if not self.records.exists():
             return set()
         posted = self.records.with_name(self.records.name + ".posted")
         offset = int(posted.read_text().split()[1]) if posted.exists() else 0
         cells = [line.split(",") for line in self.records.read_bytes()[offset:].decode().splitlines()]
-        return {call_id for kind, call_id, *_ in cells if kind == "ended"}
+        return {call_id for kind, call_id, *_ in cells if kind in ("ended", "marked")}
 
     def set(self, file: Path, values: Mapping[str, object]) -> None:
         """Writes values where the deployed file has others."""
