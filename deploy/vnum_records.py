@@ -26,7 +26,7 @@ COLUMNS = (
     "release_dir", "release_cause",
 )  # fmt: skip
 WHOLE = ("release_dir", "release_cause")
-MARK_COLUMNS = ("call_id", "mark", "at")
+MARK_CELLS = {"call_id": 0, "mark": 9, "at": 7}
 MOST = 100
 TIMEOUT_S = 15
 LOOK_S = 0.2
@@ -144,9 +144,9 @@ def record_of(line):
 def mark_of(line):
     """What a `marked` line says, as the API wants it; None of any other."""
     kind, *cells = line.decode(errors="replace").strip().split(",")
-    if kind != "marked" or len(cells) != len(MARK_COLUMNS):
+    if kind != "marked" or len(cells) != len(COLUMNS):
         return None
-    return dict(zip(MARK_COLUMNS, cells, strict=True))
+    return {name: cells[place] for name, place in MARK_CELLS.items()}
 
 
 def taken(settings, records):

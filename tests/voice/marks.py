@@ -7,8 +7,8 @@ import asyncio
 from typing import Any
 
 from tests.voice.backs import back_of
-from tests.voice.cases import CALLEE, CALLER, NORMAL
-from tests.voice.office import SLACK_S, TAIL_S, Office, Order, Talk
+from tests.voice.cases import CALLEE, CALLER, NORMAL, PLATFORM, TIMER
+from tests.voice.office import LIMIT_S, SLACK_S, TAIL_S, Office, Order, Talk
 from tests.voice.orders import ANSWERS
 from vnum.voice.softphone.call import Keys
 
@@ -162,6 +162,18 @@ async def leaves_first(office: Office, order: Order) -> None:
     await marked(office, await check_call(office, talk, release_dir=CALLEE))
 
 
+async def are_cut_at_the_limit(office: Office, order: Order) -> None:
+    """He would have talked on: both are let go at once."""
+    talk = await office.connect(order)
+    await talk.over()
+    assert talk.came.bye_came
+    assert LIMIT_S - SLACK_S < talk.came.ended - talk.came.answered < LIMIT_S + PROMPT_S
+    (call,) = await office.filed(order)
+    office.check_talk(talk, call)
+    assert (call["release_dir"], call["release_cause"]) == (PLATFORM, TIMER)
+    await marked(office, call)
+
+
 async def of_an_ordered_call(office: Office, order: Order) -> None:
     """The agent was rung too, and it is he who leaves."""
     call_id = await office.order_call(order, ANSWERS)
@@ -200,6 +212,8 @@ async def of_a_call_back(office: Office, order: Order) -> None:
 SAID = 4
 """Marks that come of all plays."""
 
+OF_SHORT = {"both are cut at the limit"}
+
 PLAYS = {
     "complains": complains,
     "is somebody else": is_somebody_else,
@@ -209,6 +223,7 @@ PLAYS = {
     "hangs up while asked": hangs_up_while_asked,
     "keys in and hangs up": keys_in_and_hangs_up,
     "leaves first": leaves_first,
+    "both are cut at the limit": are_cut_at_the_limit,
     "of an ordered call": of_an_ordered_call,
     "of a call back": of_a_call_back,
 }

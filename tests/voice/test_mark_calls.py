@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from tests.voice.embedded import Embedded
 from tests.voice.known import SWITCHES
-from tests.voice.marks import MARK_S, PLAYS, SAID, check_call, keyed, left, marked, refused_from_now_on
-from tests.voice.office import Office, Order, opened_office
+from tests.voice.marks import MARK_S, OF_SHORT, PLAYS, SAID, check_call, keyed, left, marked, refused_from_now_on
+from tests.voice.office import SHOP, SHORT, Office, Order, opened_office
 from tests.voice.switches import NotToBeHad, posted
 from tests.voice.test_orders import RING_FIRST, metered, running
 from vnum.servers import Endpoints
@@ -42,7 +42,10 @@ async def floor(
     folder, switch = tmp_path_factory.mktemp("marks"), SWITCHES[request.param]()
     try:
         async with opened_office(endpoints, folder, switch, mark_s=MARK_S) as (office, _):
-            bound = {name: await office.order(n) for n, name in enumerate(PLAYS)}
+            bound = {
+                name: await office.order(n, merchant=SHORT if name in OF_SHORT else SHOP)
+                for n, name in enumerate(PLAYS)
+            }
             floor = Floor(office, {name: asyncio.create_task(_play(office, bound[name], name)) for name in PLAYS})
             yield floor
             for task in floor.playing.values():

@@ -35,24 +35,35 @@ def answered(call_id: str) -> str:
     return f"answered,{call_id},{HEAD},,2026-10-05T04:01:36.500Z,,,\n"
 
 
+def marked(call_id: str, mark: str = "complaint") -> str:
+    return f"marked,{call_id},,,,,,,2026-10-05T04:02:48.300Z,,{mark}\n"
+
+
 def ended(call_id: str) -> str:
     times = "2026-10-05T04:01:21.100Z,2026-10-05T04:01:36.500Z,2026-10-05T04:02:41.400Z"
     return f"ended,{call_id},{HEAD},{times},1,16\n"
 
 
 class Taker:
-    """vnum, as far as the poster sees it: takes records, or says what it is told to say."""
+    """vnum, as far as the poster sees it: takes records and marks, or says what it is told to say: to a mark a status
+    and a code."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
+        self.marks: list[Any] = []
+        self.says_to_marks: list[tuple[int, str]] = []
         self.says: list[Any] = []
         self.keys: set[str | None] = set()
         taker = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                items = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["items"]
+                sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 taker.keys.add(self.headers["Authorization"])
+                if self.path == "/v1/calls/marks":
+                    self.answer_mark(sent)
+                    return
+                items = sent["items"]
                 said = taker.says.pop(0) if taker.says else {"status": "rated"}
                 if isinstance(said, dict):
                     if said is not UNAVAILABLE:
@@ -62,6 +73,15 @@ class Taker:
                 else:
                     body = b"sorry"
                     self.send_response(said)
+                self.close_with(body)
+
+            def answer_mark(self, sent: Any) -> None:
+                taker.marks.append(sent)
+                status, code = taker.says_to_marks.pop(0) if taker.says_to_marks else (200, "")
+                self.send_response(status)
+                self.close_with(json.dumps({"code": code} if code else {}).encode())
+
+            def close_with(self, body: bytes) -> None:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -157,6 +177,56 @@ def test_what_vnum_has_put_aside_is_not_posted_for_ever(
     settings.records.write_text(ended("a") + ended("b"))
     assert post(settings, monkeypatch) == []
     assert taker.taken == ["a", "b"]
+
+
+def test_a_mark_is_posted_after_its_record(settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.records.write_text(answered("a") + ended("a") + marked("a") + marked("b", "wrong_person")[:-9])
+    assert post(settings, monkeypatch) == []
+    assert taker.taken == ["a"]
+    assert taker.marks == [{"call_id": "a", "mark": "complaint", "at": "2026-10-05T04:02:48.300Z"}]
+    with settings.records.open("a") as file:
+        file.write(marked("b", "wrong_person")[-9:])
+    post(settings, monkeypatch)
+    post(settings, monkeypatch)
+    assert [mark["mark"] for mark in taker.marks] == ["complaint", "wrong_person"]
+    assert taker.keys == {"Bearer vk_secret"}
+
+
+PASSING = [(503, "store_unavailable"), (500, ""), (401, "unauthorized"), (403, "forbidden"), (404, "not_found"),
+           (404, ""), (429, "rate_limited"), (302, "call_not_found")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "code"), PASSING)
+def test_a_mark_that_is_not_taken_is_posted_again_with_growing_pauses(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    """And the records beside it with it: these are duplicates then."""
+    taker.says_to_marks = [(status, code)] * 3
+    settings.records.write_text(ended("a") + marked("a"))
+    assert post(settings, monkeypatch) == [1, 2, 4]
+    assert len(taker.marks) == 4
+    assert taker.taken == ["a"] * 4
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(404, "call_not_found"), (422, "time_in_future"), (400, "invalid_request")]
+)
+def test_a_mark_that_vnum_refuses_is_not_posted_for_ever(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    taker.says_to_marks = [(status, code)]
+    settings.records.write_text(marked("a") + marked("b") + ended("b"))
+    assert post(settings, monkeypatch) == []
+    assert ([mark["call_id"] for mark in taker.marks], taker.taken) == (["a", "b"], ["b"])
+
+
+def test_a_mark_is_no_record_in_the_file(settings: Any) -> None:
+    """Nor an answer, for what ends calls that were cut off."""
+    text = marked("before") + answered("a") + ended("a") + marked("a")
+    settings.records.write_text(text)
+    settings.alive.touch()
+    RECORDS.cut(settings)
+    assert settings.records.read_text() == text
 
 
 def test_a_file_that_was_moved_aside_is_finished_first(
