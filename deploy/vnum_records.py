@@ -6,14 +6,15 @@
 
 SETTINGS = vnum_settings.conf of Asterisk, vnum_settings.cfg of Kamailio. In VNUM_RECORDS there is a line of each answer
 and of each end, and of what a recipient keyed in after it. Asterisk appends them itself; Kamailio, which can not, makes
-a file of each in VNUM_SPOOL, and they are gathered from there. Beside VNUM_RECORDS, `.posted` says how far it was
-taken; what is posted twice is charged once.
+a file of each in VNUM_SPOOL, and they are gathered from there. Beside VNUM_RECORDS, `.posted` says how far its records
+were taken, and `.marked` its marks: none waits for the other. What is posted twice is charged once.
 """
 
 import json
 import os
 import re
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +28,7 @@ COLUMNS = (
 )  # fmt: skip
 WHOLE = ("release_dir", "release_cause")
 MARK_CELLS = {"call_id": 0, "mark": 9, "at": 7}
+CALLS, MARKS = "posted", "marked"
 MOST = 100
 TIMEOUT_S = 15
 LOOK_S = 0.2
@@ -47,24 +49,41 @@ class Settings:
         self.records = Path(told["VNUM_RECORDS"])
         self.alive = Path(told["VNUM_ALIVE"])
         self.spool = Path(told["VNUM_SPOOL"]) if "VNUM_SPOOL" in told else None
-        self.posted = self.records.with_name(self.records.name + ".posted")
+        self.marks = "VNUM_MARK_SECONDS" in told
+
+    def place_of(self, way):
+        return self.records.with_name(f"{self.records.name}.{way}")
 
 
 def post(settings):
-    """A file that was moved aside (logrotate) is taken to its end before the new one is begun."""
     say(f"posting {settings.records}")
+    if settings.marks:
+        threading.excepthook = give_up
+        threading.Thread(target=bring, args=(settings, MARKS), daemon=True).start()
+    bring(settings, CALLS)
+
+
+def give_up(trouble):
+    """A way that ended takes the program with it: it is begun anew."""
+    say(f"ends: {trouble.exc_type.__name__}")
+    os._exit(1)
+
+
+def bring(settings, way):
+    """A file that was moved aside (logrotate) is taken to its end before the new one is begun."""
+    item_of, taken = WAYS[way]
     wait = 0.0
     while True:
         gather(settings)
-        file, offset = place(settings)
-        records, marks, end = read(file, offset) if file else ([], [], 0)
+        file, offset = place(settings, way)
+        items, end = read(file, offset, item_of) if file else ([], 0)
         if end == offset and file is not None and file != settings.records and settings.records.exists():
-            keep(settings, settings.records, 0)
+            keep(settings, way, settings.records, 0)
             continue
-        if (not records or taken(settings, records)) and all(noted(settings, mark) for mark in marks):
+        if not items or taken(settings, items):
             wait = 0.0
             if file and end > offset:
-                keep(settings, file, end)
+                keep(settings, way, file, end)
             elif end == offset:
                 time.sleep(LOOK_S)
             continue
@@ -99,10 +118,10 @@ def rfc3339(at):
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def place(settings):
+def place(settings, way):
     """The file that is being taken and how far it was; None = there is none yet."""
     try:
-        inode, offset = map(int, settings.posted.read_text().split())
+        inode, offset = map(int, settings.place_of(way).read_text().split())
     except (OSError, ValueError):
         inode, offset = 0, 0
     for file in [settings.records, *settings.records.parent.glob(settings.records.name + "[.-]*")]:
@@ -111,25 +130,26 @@ def place(settings):
     return (settings.records, 0) if settings.records.exists() else (None, 0)
 
 
-def keep(settings, file, offset):
-    aside = settings.posted.with_name(settings.posted.name + ".new")
+def keep(settings, way, file, offset):
+    kept = settings.place_of(way)
+    aside = kept.with_name(kept.name + ".new")
     aside.write_text(f"{file.stat().st_ino} {offset}\n")
-    aside.replace(settings.posted)
+    aside.replace(kept)
 
 
-def read(file, offset):
-    """Records and marks of the next whole lines, and where these end."""
-    records, marks = [], []
+def read(file, offset, item_of):
+    """What the next whole lines tell, and where these end."""
+    items = []
     with file.open("rb") as lines:
         lines.seek(offset)
         for line in lines:
-            if not line.endswith(b"\n") or len(records) + len(marks) == MOST:
+            if not line.endswith(b"\n") or len(items) == MOST:
                 break
             offset += len(line)
-            record, mark = record_of(line), mark_of(line)
-            records += [record] if record else []
-            marks += [mark] if mark else []
-    return records, marks, offset
+            item = item_of(line)
+            if item:
+                items.append(item)
+    return items, offset
 
 
 def record_of(line):
@@ -168,6 +188,10 @@ def taken(settings, records):
         if one["status"] not in ("rated", "duplicate"):
             say(f"{one['call_id']}: {one['status']} {one.get('code', '')}; see vnum records reviews")
     return True
+
+
+def all_noted(settings, marks):
+    return all(noted(settings, mark) for mark in marks)
 
 
 def noted(settings, mark):
@@ -224,7 +248,9 @@ def rotated_lately(settings):
     """Files that were moved aside while calls may have been running which are not over."""
     found = [(file.stat().st_mtime, file) for file in settings.records.parent.glob(settings.records.name + "[.-]*")]
     return [
-        file for at, file in sorted(found) if at > time.time() - LATELY_S and not file.name.endswith((".gz", ".posted"))
+        file
+        for at, file in sorted(found)
+        if at > time.time() - LATELY_S and not file.name.endswith((".gz", ".posted", ".marked"))
     ]
 
 
@@ -251,6 +277,9 @@ def add(file, text):
         appended.write(text.encode())
         appended.flush()
         os.fsync(appended.fileno())
+
+
+WAYS = {CALLS: (record_of, taken), MARKS: (mark_of, all_noted)}
 
 
 def say(line):

@@ -129,7 +129,7 @@ def spooling(tmp_path: Path, taker: Taker) -> Any:
     return RECORDS.Settings(file)
 
 
-def post(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def post(settings: Any, monkeypatch: pytest.MonkeyPatch, way: str = RECORDS.CALLS) -> list[float]:
     """Its pauses, without passing them, until it is idle."""
     pauses: list[float] = []
 
@@ -141,7 +141,7 @@ def post(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     with monkeypatch.context() as patched:
         patched.setattr(RECORDS.time, "sleep", sleep)
         with pytest.raises(Enough):
-            RECORDS.post(settings)
+            RECORDS.bring(settings, way)
     return pauses
 
 
@@ -179,15 +179,16 @@ def test_what_vnum_has_put_aside_is_not_posted_for_ever(
     assert taker.taken == ["a", "b"]
 
 
-def test_a_mark_is_posted_after_its_record(settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_mark_is_posted_once_and_a_half_written_one_waits(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.records.write_text(answered("a") + ended("a") + marked("a") + marked("b", "wrong_person")[:-9])
-    assert post(settings, monkeypatch) == []
-    assert taker.taken == ["a"]
+    assert post(settings, monkeypatch, RECORDS.MARKS) == []
     assert taker.marks == [{"call_id": "a", "mark": "complaint", "at": "2026-10-05T04:02:48.300Z"}]
     with settings.records.open("a") as file:
         file.write(marked("b", "wrong_person")[-9:])
-    post(settings, monkeypatch)
-    post(settings, monkeypatch)
+    post(settings, monkeypatch, RECORDS.MARKS)
+    post(settings, monkeypatch, RECORDS.MARKS)
     assert [mark["mark"] for mark in taker.marks] == ["complaint", "wrong_person"]
     assert taker.keys == {"Bearer vk_secret"}
 
@@ -200,12 +201,13 @@ PASSING = [(503, "store_unavailable"), (500, ""), (401, "unauthorized"), (403, "
 def test_a_mark_that_is_not_taken_is_posted_again_with_growing_pauses(
     settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch, status: int, code: str
 ) -> None:
-    """And the records beside it with it: these are duplicates then."""
+    """No record waits for it."""
     taker.says_to_marks = [(status, code)] * 3
-    settings.records.write_text(ended("a") + marked("a"))
-    assert post(settings, monkeypatch) == [1, 2, 4]
+    settings.records.write_text(marked("a") + ended("a"))
+    assert post(settings, monkeypatch) == []
+    assert (taker.taken, taker.marks) == (["a"], [])
+    assert post(settings, monkeypatch, RECORDS.MARKS) == [1, 2, 4]
     assert len(taker.marks) == 4
-    assert taker.taken == ["a"] * 4
 
 
 @pytest.mark.parametrize(
@@ -215,9 +217,9 @@ def test_a_mark_that_vnum_refuses_is_not_posted_for_ever(
     settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch, status: int, code: str
 ) -> None:
     taker.says_to_marks = [(status, code)]
-    settings.records.write_text(marked("a") + marked("b") + ended("b"))
-    assert post(settings, monkeypatch) == []
-    assert ([mark["call_id"] for mark in taker.marks], taker.taken) == (["a", "b"], ["b"])
+    settings.records.write_text(marked("a") + marked("b"))
+    assert post(settings, monkeypatch, RECORDS.MARKS) == []
+    assert [mark["call_id"] for mark in taker.marks] == ["a", "b"]
 
 
 def test_a_mark_is_no_record_in_the_file(settings: Any) -> None:
