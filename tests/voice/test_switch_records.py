@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -220,6 +221,33 @@ def test_a_mark_that_vnum_refuses_is_not_posted_for_ever(
     settings.records.write_text(marked("a") + marked("b"))
     assert post(settings, monkeypatch, RECORDS.MARKS) == []
     assert [mark["call_id"] for mark in taker.marks] == ["a", "b"]
+
+
+def test_marks_have_a_way_of_their_own_where_there_are_some(
+    settings: Any, spooling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways: SimpleQueue[str] = SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(RECORDS, "bring", lambda _, way: ways.put(way))
+    RECORDS.post(settings)
+    assert {ways.get(timeout=20), ways.get(timeout=20)} == {RECORDS.CALLS, RECORDS.MARKS}
+    RECORDS.post(spooling)
+    assert (ways.get(timeout=20), ways.empty()) == (RECORDS.CALLS, True)
+
+
+def test_a_way_that_ends_takes_the_program_with_it(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that its supervisor begins it anew."""
+    left: SimpleQueue[int] = SimpleQueue()
+
+    def ends(_: Any, way: str) -> None:
+        if way == RECORDS.MARKS:
+            raise OSError
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(RECORDS.os, "_exit", left.put)
+    monkeypatch.setattr(RECORDS, "bring", ends)
+    RECORDS.post(settings)
+    assert left.get(timeout=20) == 1
 
 
 def test_a_mark_is_no_record_in_the_file(settings: Any) -> None:
