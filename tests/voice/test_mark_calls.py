@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.voice.embedded import Embedded
 from tests.voice.known import SWITCHES
-from tests.voice.marks import MARK_S, OF_SHORT, PLAYS, SAID, check_call, keyed, left, marked, refused_from_now_on
+from tests.voice.marks import MARK_S, OF_SHORT, PLAYS, SAID, asked, check_call, keyed, left, marked, refused_from_now_on
 from tests.voice.office import SHOP, SHORT, Office, Order, opened_office
 from tests.voice.switches import NotToBeHad, posted
 from tests.voice.test_orders import RING_FIRST, metered, running
@@ -109,6 +109,22 @@ async def test_vnum_is_away_and_the_switch_is_killed(floor: Floor) -> None:
         await posted(office.switch)
         await refused_from_now_on(office, order)
     assert await office.count("call_reviews") == 0
+
+
+async def test_the_switch_is_stopped_while_he_is_asked(floor: Floor) -> None:
+    """His phone is let go, and the call is on record as it was."""
+    await floor.over()
+    office = floor.office
+    async with asyncio.timeout(WAIT_S):
+        order = await office.order(21)
+        talk = await office.connect(order)
+        await left(talk)
+        await asked(talk)
+        await office.switch.stop()
+        await talk.came.until("ended")
+        assert talk.came.bye_came
+        await office.switch.restart()
+        await marked(office, await check_call(office, talk))
 
 
 async def test_no_log_names_a_phone(floor: Floor) -> None:
