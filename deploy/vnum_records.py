@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Brings the records of calls from Asterisk or Kamailio to vnum. For Python 3.11 and newer; needs nothing besides.
 
-    vnum_records.py post [SETTINGS]   posts each record until vnum has taken it; goes on for ever
+    vnum_records.py post [SETTINGS]   posts each record and mark until vnum has taken it; goes on for ever
     vnum_records.py cut [SETTINGS]    before the switch starts: ends, in the file, the calls that a crash cut off
 
 SETTINGS = vnum_settings.conf of Asterisk, vnum_settings.cfg of Kamailio. In VNUM_RECORDS there is a line of each answer
-and one of each end. Asterisk appends them itself; Kamailio, which can not, makes a file of each in VNUM_SPOOL, and they
-are gathered from there. Beside VNUM_RECORDS, `.posted` says how far it was taken; what is posted twice is charged once.
+and of each end, and of what a recipient keyed in after it. Asterisk appends them itself; Kamailio, which can not, makes
+a file of each in VNUM_SPOOL, and they are gathered from there. Beside VNUM_RECORDS, `.posted` says how far its records
+were taken, and `.marked` its marks: none waits for the other. What is posted twice is charged once.
 """
 
 import json
 import os
 import re
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,12 +27,15 @@ COLUMNS = (
     "release_dir", "release_cause",
 )  # fmt: skip
 WHOLE = ("release_dir", "release_cause")
+MARK_CELLS = {"call_id": 0, "mark": 9, "at": 7}
+CALLS, MARKS = "posted", "marked"
 MOST = 100
 TIMEOUT_S = 15
 LOOK_S = 0.2
 LONGEST_WAIT_S = 30.0
 LATELY_S = 2 * 86_400
 AGAIN = ("store_unavailable", "overloaded")
+PASSING = (401, 403, 405, 408, 429)
 PLATFORM, OUT_OF_ORDER = "0", "27"
 SETTING = r'^(?:#!define )?(VNUM_\w+)[ \t=>]+"?([^\s"]+)'
 UNIX_TIME = re.compile(r"[0-9]{9,11}\.[0-9]{6}")
@@ -44,24 +49,41 @@ class Settings:
         self.records = Path(told["VNUM_RECORDS"])
         self.alive = Path(told["VNUM_ALIVE"])
         self.spool = Path(told["VNUM_SPOOL"]) if "VNUM_SPOOL" in told else None
-        self.posted = self.records.with_name(self.records.name + ".posted")
+        self.marks = "VNUM_MARK_SECONDS" in told
+
+    def place_of(self, way):
+        return self.records.with_name(f"{self.records.name}.{way}")
 
 
 def post(settings):
-    """A file that was moved aside (logrotate) is taken to its end before the new one is begun."""
     say(f"posting {settings.records}")
+    if settings.marks:
+        threading.excepthook = give_up
+        threading.Thread(target=bring, args=(settings, MARKS), daemon=True).start()
+    bring(settings, CALLS)
+
+
+def give_up(trouble):
+    """A way that ended takes the program with it: it is begun anew."""
+    say(f"ends: {trouble.exc_type.__name__}")
+    os._exit(1)
+
+
+def bring(settings, way):
+    """A file that was moved aside (logrotate) is taken to its end before the new one is begun."""
+    item_of, taken = WAYS[way]
     wait = 0.0
     while True:
         gather(settings)
-        file, offset = place(settings)
-        records, end = read(file, offset) if file else ([], 0)
+        file, offset = place(settings, way)
+        items, end = read(file, offset, item_of) if file else ([], 0)
         if end == offset and file is not None and file != settings.records and settings.records.exists():
-            keep(settings, settings.records, 0)
+            keep(settings, way, settings.records, 0)
             continue
-        if not records or taken(settings, records):
+        if not items or taken(settings, items):
             wait = 0.0
             if file and end > offset:
-                keep(settings, file, end)
+                keep(settings, way, file, end)
             elif end == offset:
                 time.sleep(LOOK_S)
             continue
@@ -96,10 +118,10 @@ def rfc3339(at):
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def place(settings):
+def place(settings, way):
     """The file that is being taken and how far it was; None = there is none yet."""
     try:
-        inode, offset = map(int, settings.posted.read_text().split())
+        inode, offset = map(int, settings.place_of(way).read_text().split())
     except (OSError, ValueError):
         inode, offset = 0, 0
     for file in [settings.records, *settings.records.parent.glob(settings.records.name + "[.-]*")]:
@@ -108,25 +130,26 @@ def place(settings):
     return (settings.records, 0) if settings.records.exists() else (None, 0)
 
 
-def keep(settings, file, offset):
-    aside = settings.posted.with_name(settings.posted.name + ".new")
+def keep(settings, way, file, offset):
+    kept = settings.place_of(way)
+    aside = kept.with_name(kept.name + ".new")
     aside.write_text(f"{file.stat().st_ino} {offset}\n")
-    aside.replace(settings.posted)
+    aside.replace(kept)
 
 
-def read(file, offset):
-    """Records of the next whole lines, and where these end."""
-    records = []
+def read(file, offset, item_of):
+    """What the next whole lines tell, and where these end."""
+    items = []
     with file.open("rb") as lines:
         lines.seek(offset)
         for line in lines:
-            if not line.endswith(b"\n") or len(records) == MOST:
+            if not line.endswith(b"\n") or len(items) == MOST:
                 break
             offset += len(line)
-            record = record_of(line)
-            if record:
-                records.append(record)
-    return records, offset
+            item = item_of(line)
+            if item:
+                items.append(item)
+    return items, offset
 
 
 def record_of(line):
@@ -138,10 +161,18 @@ def record_of(line):
     return {name: int(cell) if name in WHOLE else cell for name, cell in told.items()}
 
 
+def mark_of(line):
+    """What a `marked` line says, as the API wants it; None of any other."""
+    kind, *cells = line.decode(errors="replace").strip().split(",")
+    if kind != "marked" or len(cells) != len(COLUMNS):
+        return None
+    return {name: cells[place] for name, place in MARK_CELLS.items()}
+
+
 def taken(settings, records):
     """Whether vnum has taken them all: charged, known, or put aside for review."""
     try:
-        answer = asked(settings, {"items": records})
+        answer = asked(settings, "/v1/calls/records", {"items": records})
         results = answer["results"]
         again = [one for one in results if one.get("code") in AGAIN]
         if again or len(results) != len(records):
@@ -159,9 +190,38 @@ def taken(settings, records):
     return True
 
 
-def asked(settings, body):
+def all_noted(settings, marks):
+    return all(noted(settings, mark) for mark in marks)
+
+
+def noted(settings, mark):
+    """Whether vnum has taken the mark, or refused it for good."""
+    try:
+        asked(settings, "/v1/calls/marks", mark)
+    except urllib.error.HTTPError as refused:
+        code = code_of(refused)
+        if 400 <= refused.code < 500 and refused.code not in PASSING and code not in (None, "not_found"):
+            say(f"{mark['call_id']}: mark refused {code}")
+            return True
+        say(f"mark not taken: status {refused.code}")
+        return False
+    except (OSError, ValueError) as trouble:
+        say(f"mark not taken: {type(trouble).__name__}")
+        return False
+    return True
+
+
+def code_of(refused):
+    """Of vnum's own refusals; None = it is somebody else's."""
+    try:
+        return json.load(refused)["code"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def asked(settings, path, body):
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {settings.key_file.read_text().strip()}"}
-    request = urllib.request.Request(f"{settings.api}/v1/calls/records", json.dumps(body).encode(), headers)
+    request = urllib.request.Request(f"{settings.api}{path}", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
         return json.load(answer)
 
@@ -188,7 +248,9 @@ def rotated_lately(settings):
     """Files that were moved aside while calls may have been running which are not over."""
     found = [(file.stat().st_mtime, file) for file in settings.records.parent.glob(settings.records.name + "[.-]*")]
     return [
-        file for at, file in sorted(found) if at > time.time() - LATELY_S and not file.name.endswith((".gz", ".posted"))
+        file
+        for at, file in sorted(found)
+        if at > time.time() - LATELY_S and not file.name.endswith((".gz", ".posted", ".marked"))
     ]
 
 
@@ -215,6 +277,9 @@ def add(file, text):
         appended.write(text.encode())
         appended.flush()
         os.fsync(appended.fileno())
+
+
+WAYS = {CALLS: (record_of, taken), MARKS: (mark_of, all_noted)}
 
 
 def say(line):

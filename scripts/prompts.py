@@ -27,6 +27,8 @@ TEXTS = {
     "wrong_extension": ("无法接通，请核对分机号。", "Not reachable. Please check the extension."),
     "number_expired": ("号码已失效，请看最新面单。", "Number expired. See the new label."),
     "not_available": ("暂时无法接通，请稍后再拨。", "Not available. Please call later."),
+    "mark": ("拒接此类来电按1，包裹不是您的按2。", "Press 1 to refuse such calls, 2 if the parcel is not yours."),
+    "marked": ("已记录。", "Noted."),
 }
 
 RATE_HZ = 8000

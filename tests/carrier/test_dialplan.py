@@ -12,6 +12,7 @@ ENDED = (
     "ended,{id},18400913965,7576,13800000000,2026-10-05T04:01:14.020Z,2026-10-05T04:01:21.100Z,"
     "2026-10-05T04:01:36.500Z,2026-10-05T04:02:41.400Z,1,16"
 )
+MARKED = "marked,{id},,,,,,,2026-10-05T04:02:48.300Z,,complaint"
 UNANSWERED = "ended,{id},18400913965,,anonymous,2026-10-05T04:01:14.020Z,,,2026-10-05T04:01:41.400Z,2,17"
 
 
@@ -50,6 +51,14 @@ def test_an_answer_without_an_end_is_told_with_its_line() -> None:
     (lost,) = [row for row in found if row.call is None]
     assert (lost.line, lost.reason) == (2, UNENDED)
     assert lost.text == lines[1]
+
+
+def test_what_recipients_keyed_in_is_passed_over() -> None:
+    """Wherever it stands: after a rotation, first."""
+    lines = [MARKED.format(id="a"), ANSWERED.format(id="b"), ENDED.format(id="b"), MARKED.format(id="b")]
+    (found,) = rows(*lines)
+    assert found.call is not None
+    assert found.call.call_id == "b"
 
 
 def test_a_file_that_begins_in_mid_call() -> None:

@@ -77,6 +77,7 @@ class Asterisk(Obtained):
                 "/var/log/asterisk": self.folder / "log",
                 "/var/spool/asterisk": self.folder / "spool",
                 "VNUM_ROUTE_SECONDS = 3": f"VNUM_ROUTE_SECONDS = {ROUTE_TIMEOUT_S:.0f}",
+                "VNUM_MARK_SECONDS = 0": f"VNUM_MARK_SECONDS = {setup.mark_s}",
                 "VNUM_RING_SECONDS = 30": f"VNUM_RING_SECONDS = {RING_S}",
                 "VNUM_WARNING_MS = 10000": f"VNUM_WARNING_MS = {WARNING_S * 1000:.0f}",
             },

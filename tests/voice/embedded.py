@@ -52,6 +52,7 @@ class Embedded:
             "RING_S": str(RING_S),
             "WARNING_S": str(WARNING_S),
             "DRAIN_S": "0",
+            "MARK_S": str(setup.mark_s),
             **self.more,
         }
         return {f"VNUM_SWITCH_{name}": value for name, value in own.items()} | {"VNUM_DATA_DIR": str(setup.folder)}
@@ -69,7 +70,7 @@ class Embedded:
         await self.program.stop()
 
     def unposted(self) -> int:
-        return len(list(self.spool.glob("*.call")))
+        return len([*self.spool.glob("*.call"), *self.spool.glob("*.mark")])
 
     def cpu_s(self) -> float:
         return self.program.used_s()

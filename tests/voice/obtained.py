@@ -77,16 +77,20 @@ class Obtained(ABC):
         return "\n".join(line for program in self.programs for line in program.said)
 
     def unposted(self) -> int:
-        return len(self.to_post())
+        return len(self.to_post()) + len(self._behind("marked", "marked"))
 
     def to_post(self) -> set[str]:
-        """Ids of calls whose record stands in the file behind what was posted of it."""
+        """Ids of calls whose record was not taken yet."""
+        return self._behind("posted", "ended")
+
+    def _behind(self, way: str, kind: str) -> set[str]:
+        """Ids of calls with such a line in the file behind what was posted of it."""
         if not self.records.exists():
             return set()
-        posted = self.records.with_name(self.records.name + ".posted")
+        posted = self.records.with_name(f"{self.records.name}.{way}")
         offset = int(posted.read_text().split()[1]) if posted.exists() else 0
         cells = [line.split(",") for line in self.records.read_bytes()[offset:].decode().splitlines()]
-        return {call_id for kind, call_id, *_ in cells if kind == "ended"}
+        return {call_id for found, call_id, *_ in cells if found == kind}
 
     def set(self, file: Path, values: Mapping[str, object]) -> None:
         """Writes values where the deployed file has others."""

@@ -362,6 +362,7 @@ async def opened_office(
     *,
     ahead: timedelta | None = None,
     lapsed: tuple[int, ...] = (),
+    mark_s: int = 0,
 ) -> AsyncIterator[tuple[Office, dict[int, Order]]]:
     """An office with a running server and switch, and one order for each n of `lapsed`, bound 31 days ago for 30.
 
@@ -414,6 +415,7 @@ async def opened_office(
                 trunk=trunk.line.address,
                 folder=folder,
                 ahead_s=None if ahead is None else ahead.total_seconds(),
+                mark_s=mark_s,
             )
         )
         http = await stack.enter_async_context(aiohttp.ClientSession())

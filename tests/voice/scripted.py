@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from vnum.voice.contract import Answer, Progress, Record
+from vnum.voice.contract import Answer, Mark, Progress, Record
 from vnum.voice.line import Answered, Failed, Gone, Left, Leg, LineTrouble
 from vnum.voice.spool import SpoolTrouble
 
@@ -59,6 +59,11 @@ class ScriptedLeg:
             self.clock.passed_s += within_s
         return step
 
+    def unread_digit(self) -> str | None:
+        """Keyed in just before he hung up."""
+        step = self.keys.pop(0) if self.keys else None
+        return step if isinstance(step, str) else None
+
     def forget_digits(self) -> None:
         self.heard.append("(forgets)")
 
@@ -72,11 +77,14 @@ class ScriptedLeg:
 @dataclass
 class ScriptedLine:
     """`outcomes` one a ring, seconds after it: ("answers", 3), ("busy", 1), ("caller leaves", 2)...; then `left` of the
-    talk: who hangs up after how many seconds, None = nobody ever."""
+    talk: who hangs up after how many seconds, None = nobody ever; then what the recipient keys in, or the prompt at
+    which he hangs up."""
 
     clock: HandClock
     outcomes: list[tuple[str, float]] = field(default_factory=list)
     left: tuple[int, float] | None = None
+    keys: list[Step] = field(default_factory=list)
+    hangs_up_at: str | None = None
     rung: list[tuple[str, str, ScriptedLeg]] = field(default_factory=list)
     warned_at: list[float] = field(default_factory=list)
     began: float | None = None
@@ -84,7 +92,8 @@ class ScriptedLine:
     async def ring(self, callee: str, shown: str) -> ScriptedLeg:
         if self.outcomes and self.outcomes[0][0] == "no circuit":
             raise LineTrouble("full", 34)
-        leg = ScriptedLeg(self.clock, answered=True, rang_at=self.clock.passed_s + 0.5)
+        rings_at = self.clock.passed_s + 0.5
+        leg = ScriptedLeg(self.clock, answered=True, rang_at=rings_at, keys=self.keys, leaves_at=self.hangs_up_at)
         self.rung.append((callee, shown, leg))
         return leg
 
@@ -134,6 +143,7 @@ class MemoryJournal:
     full_at: str | None = None
     steps: list[str] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     async def intend(self, record: Record) -> None:
         self._step("intend")
@@ -145,6 +155,10 @@ class MemoryJournal:
     async def end(self, record: Record) -> None:
         self.steps.append("end")
         self.records.append(record)
+
+    async def mark(self, mark: Mark) -> None:
+        self.steps.append("mark")
+        self.marks.append(mark)
 
     def _step(self, name: str) -> None:
         self.steps.append(name)

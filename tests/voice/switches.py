@@ -23,13 +23,15 @@ WARNING_S = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a switch is connected to. `folder` is its own. `ahead_s` = its clock is so far ahead (where `shifts`)."""
+    """What a switch is connected to. `folder` is its own. `ahead_s` = its clock is so far ahead (where `shifts`).
+    `mark_s` = so long a recipient is asked for a key when the caller has left; 0 = he is not."""
 
     api_url: str
     key_file: Path
     trunk: Address
     folder: Path
     ahead_s: float | None = None
+    mark_s: int = 0
 
 
 class NotToBeHad(Exception):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -12,8 +12,9 @@ from aiohttp.test_utils import TestServer
 
 from tests.voice.scripted import START
 from vnum.service.call_record import CallRecord
+from vnum.service.marks import NewMark
 from vnum.service.route import Decision, RouteRequest
-from vnum.voice.contract import Answer, Dial, NoAnswer, Progress, Record, Vnum
+from vnum.voice.contract import Answer, Dial, Mark, NoAnswer, Progress, Record, Said, Vnum
 from vnum.voice.dials import Teller, take_orders
 
 KEY = "vk_test"
@@ -156,6 +157,50 @@ async def test_records_without_a_result_each_are_unsettled(says: Says) -> None:
     async with serving(says) as vnum:
         with pytest.raises(NoAnswer):
             await vnum.report([record])
+
+
+@pytest.mark.parametrize("said", get_args(Said))
+async def test_a_mark_is_what_the_service_reads(said: Said) -> None:
+    heard: list[NewMark] = []
+
+    async def says(request: web.Request, sent: Any) -> web.StreamResponse:
+        assert request.path == "/v1/calls/marks"
+        heard.append(msgspec.convert(sent, NewMark))
+        return web.json_response({"call_id": "c-1", "mark": said, "new": True})
+
+    async with serving(says) as vnum:
+        settled = await vnum.mark(Mark(call_id="c-1", mark=said, at=START))
+    assert settled.done
+    assert [(new.call_id, str(new.mark), new.at) for new in heard] == [("c-1", said, START)]
+
+
+# What vnum says to a mark -> whether it is put aside; else it is sent again.
+REFUSED: dict[str, tuple[int, bytes, bool]] = {
+    "no such call": (404, b'{"code": "call_not_found"}', True),
+    "in the future": (422, b'{"code": "time_in_future"}', True),
+    "malformed": (400, b'{"code": "invalid_request"}', True),
+    "no such path": (404, b'{"code": "not_found"}', False),
+    "a 404 of somebody else's": (404, b"<html>", False),
+    "a key that ended": (401, b'{"code": "unauthorized"}', False),
+    "a key of another role": (403, b'{"code": "forbidden"}', False),
+    "too fast": (429, b'{"code": "rate_limited"}', False),
+    "too slow": (408, b'{"code": "body_timeout"}', False),
+    "out of order": (503, b'{"code": "store_unavailable"}', False),
+    "an error": (500, b'{"code": "internal_error"}', False),
+    "a redirect": (302, b'{"code": "call_not_found"}', False),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "aside"), REFUSED.values(), ids=REFUSED)
+async def test_a_mark_is_given_up_only_when_vnum_itself_refuses_it(status: int, body: bytes, aside: bool) -> None:
+    async with serving(always(status, body)) as vnum:
+        mark = Mark(call_id="c-1", mark="complaint", at=START)
+        if aside:
+            settled = await vnum.mark(mark)
+            assert (settled.refused, settled.done) == (True, False)
+        else:
+            with pytest.raises(NoAnswer):
+                await vnum.mark(mark)
 
 
 async def test_orders_are_taken_as_there_are_places() -> None:

@@ -49,11 +49,15 @@ class Stage:
     digits: str | None = None
     full_at: str | None = None
     leaves_at: str | None = None
+    mark_s: float = 0
+    marks: list[Step] = field(default_factory=list)
+    hangs_up_at: str | None = None
 
     def __post_init__(self) -> None:
         self.clock = HandClock()
         self.leg = ScriptedLeg(self.clock, keys=list(self.keys), leaves_at=self.leaves_at)
         self.line = ScriptedLine(self.clock, outcomes=list(self.outcomes), left=self.left)
+        self.line.keys, self.line.hangs_up_at = list(self.marks), self.hangs_up_at
         self.router = ScriptedRouter(self.answers)
         self.journal = MemoryJournal(self.full_at)
         self.states = HeardStates()
@@ -65,7 +69,7 @@ class Stage:
             line=self.line,
             clock=self.clock,
             states=self.states,
-            terms=Terms(ring_s=30, first_digit_s=8, digit_s=4, warning_s=10),
+            terms=Terms(ring_s=30, first_digit_s=8, digit_s=4, warning_s=10, mark_s=self.mark_s),
         )
         return Call(parts, "c-1")
 
@@ -92,6 +96,10 @@ class Stage:
     @property
     def prompts(self) -> list[str]:
         return [one for one in self.leg.heard if not one.startswith(("(", "ring"))]
+
+    @property
+    def callee(self) -> ScriptedLeg:
+        return self.line.rung[-1][2]
 
 
 async def test_a_call_from_ring_to_record() -> None:

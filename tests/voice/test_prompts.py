@@ -14,7 +14,10 @@ import vnum
 from vnum.service.route import Prompt
 
 FOLDER = Path(vnum.__file__).parent / "voice" / "prompts"
-SPOKEN = {str(prompt) for prompt in Prompt} | {"welcome", "not_available"}
+SPOKEN = {str(prompt) for prompt in Prompt} | {"welcome", "not_available", "mark", "marked"}
+SHORTEST_S, LONGEST_S = 1, {"mark": 7}
+"""The caller pays for what he hears; what the recipient may key in takes a longer sentence."""
+
 TONES = {"tone": 1400, "ringback": 450}
 FRAME = 160
 QUIET_DBFS = -45
@@ -44,7 +47,7 @@ def strength(samples: Sequence[int], hertz: int) -> float:
 
 def test_one_file_a_prompt_and_no_other() -> None:
     assert {path.stem for path in FOLDER.glob("*.wav")} == SPOKEN | set(TONES)
-    assert sum(path.stat().st_size for path in FOLDER.glob("*.wav")) < 420_000
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.wav")) < 540_000
 
 
 @pytest.mark.parametrize("name", sorted(SPOKEN))
@@ -54,7 +57,7 @@ def test_speech_is_short_loud_and_without_silence(name: str) -> None:
     loud = [level > QUIET_DBFS for level in heard]
     pauses = "".join(".#"[yes] for yes in loud).strip(".").split("#")
 
-    assert 2 <= len(samples) / 8000 <= 5
+    assert SHORTEST_S <= len(samples) / 8000 <= LONGEST_S.get(name, 5)
     assert -24 <= 10 * math.log10(sum(10 ** (level / 10) for level in heard if level > QUIET_DBFS) / sum(loud)) <= -17
     assert max(map(abs, samples)) < 0.75 * 32768
     assert loud.index(True) <= 6

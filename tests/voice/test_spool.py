@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.voice.scripted import START, HandClock
-from vnum.voice.contract import NoAnswer, Record, Settled
-from vnum.voice.post import Records, Unsettled
-from vnum.voice.spool import Spool, SpoolTrouble, Stage, open_spool
+from vnum.voice.contract import Mark, NoAnswer, Record, Settled
+from vnum.voice.outbox import Unsettled
+from vnum.voice.post import Records
+from vnum.voice.spool import Kind, Spool, SpoolTrouble, Stage, open_spool
 
 CALLER = "+8613712345678"
 
@@ -32,9 +33,13 @@ def record(call_id: str = "c-1", *, answered_s: float | None = None, ended_s: fl
     )
 
 
-def on_disk(folder: Path) -> tuple[int, int]:
-    """Calls that wait, and calls that were refused."""
-    return len(list(folder.glob("*.call"))), len(list(folder.glob("refused/*.call")))
+def marked(call_id: str = "c-1") -> Mark:
+    return Mark(call_id=call_id, mark="complaint", at=START)
+
+
+def on_disk(folder: Path, kind: Kind = Kind.RECORD) -> tuple[int, int]:
+    """What waits, and what was refused."""
+    return len(list(folder.glob(f"*.{kind}"))), len(list(folder.glob(f"refused/*.{kind}")))
 
 
 @pytest.fixture
@@ -157,14 +162,23 @@ class Vnum:
     def __init__(self, *says: str | NoAnswer) -> None:
         self._says = list(says)
         self.got: list[list[str]] = []
+        self.marks: list[Mark] = []
 
     async def report(self, records: list[Record]) -> list[Settled]:
         self.got.append([one.call_id for one in records])
+        status, _, code = self._said().partition(" ")
+        return [Settled(call_id=one.call_id, status=status, code=code or None) for one in records]
+
+    async def mark(self, mark: Mark) -> Settled:
+        self.marks.append(mark)
+        status, _, code = self._said().partition(" ")
+        return Settled(call_id=mark.call_id, status=status, code=code or None)
+
+    def _said(self) -> str:
         said = self._says.pop(0) if len(self._says) > 1 else self._says[0]
         if isinstance(said, NoAnswer):
             raise said
-        status, _, code = said.partition(" ")
-        return [Settled(call_id=one.call_id, status=status, code=code or None) for one in records]
+        return said
 
 
 def of(spool: Spool, vnum: Vnum) -> Records:
@@ -203,7 +217,7 @@ async def test_a_record_is_sent_until_it_is_settled(folder: Path) -> None:
     posting = asyncio.create_task(records.post())
     await records.end(record(answered_s=5, ended_s=9))
     async with asyncio.timeout(20):
-        await records.settled.wait()
+        await records.until_settled()
     posting.cancel()
     assert vnum.got == [["c-1"]] * 6
     assert on_disk(folder) == (0, 0)
@@ -280,3 +294,103 @@ def test_any_call_id_is_a_file(folder: Path) -> None:
         spool.write(Stage.ENDED, record(call_id), sync=False)
     assert {one.call_id for one in spool.find().records} == set(odd)
     assert {file.parent for file in folder.rglob("*.call")} == {folder}
+
+
+# What vnum says to a mark -> whether it waits on, lies in `refused`, or is gone.
+SAID_TO_MARKS: dict[str, tuple[str | NoAnswer, str]] = {
+    "taken": ("marked", "gone"),
+    "no such call": ("rejected call_not_found", "refused"),
+    "away": (NoAnswer("timeout"), "waits"),
+    "out of order": (NoAnswer("status 503", 503, "store_unavailable"), "waits"),
+}
+
+
+@pytest.mark.parametrize(("says", "where"), SAID_TO_MARKS.values(), ids=SAID_TO_MARKS)
+async def test_what_vnum_says_settles_a_mark(folder: Path, says: str | NoAnswer, where: str) -> None:
+    records = of(open_spool(folder), Vnum(says))
+    await records.mark(marked())
+    if where == "waits":
+        with pytest.raises(NoAnswer):
+            await records.post_once()
+    else:
+        await records.post_once()
+    assert records.waiting == int(where == "waits")
+    assert on_disk(folder, Kind.MARK) == (int(where == "waits"), int(where == "refused"))
+
+
+async def test_a_mark_is_sent_until_it_is_settled(folder: Path) -> None:
+    vnum = Vnum(NoAnswer("timeout"), NoAnswer("status 503", 503), NoAnswer("status 401", 401), "marked")
+    records = of(open_spool(folder), vnum)
+    posting = asyncio.create_task(records.post())
+    await records.mark(marked())
+    async with asyncio.timeout(20):
+        await records.until_settled()
+    posting.cancel()
+    assert vnum.marks == [marked()] * 4
+    assert on_disk(folder, Kind.MARK) == (0, 0)
+
+
+async def test_a_killed_switchs_marks_are_posted_by_the_next(folder: Path) -> None:
+    """Beside the record of the same call, which is a file of its own."""
+    killed = open_spool(folder)
+    before = Records(killed, Vnum("rated"), HandClock())
+    await before.end(record(answered_s=5, ended_s=9))
+    await before.mark(marked())
+    killed.close()
+
+    vnum = Vnum("rated", "marked")
+    after = of(open_spool(folder), vnum)
+    await after.recover()
+    assert after.waiting == 2
+    await after.post_once()
+    assert (vnum.got, vnum.marks) == ([["c-1"]], [marked()])
+    assert (after.waiting, on_disk(folder), on_disk(folder, Kind.MARK)) == (0, (0, 0), (0, 0))
+
+
+async def test_a_mark_that_is_not_taken_holds_up_no_record(folder: Path) -> None:
+    class OldVnum(Vnum):
+        async def mark(self, mark: Mark) -> Settled:
+            raise NoAnswer("status 404", 404, "not_found")
+
+    records = of(open_spool(folder), OldVnum("rated"))
+    posting = asyncio.create_task(records.post())
+    await records.mark(marked("c-0"))
+    await records.end(record(answered_s=5, ended_s=9))
+    async with asyncio.timeout(20):
+        await records.ended.settled.wait()
+    posting.cancel()
+    assert (on_disk(folder), on_disk(folder, Kind.MARK)) == ((0, 0), (1, 0))
+
+
+async def test_a_full_disk_loses_no_mark_of_a_running_switch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vnum = Vnum("marked")
+    records = of(open_spool(folder), vnum)
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        await records.mark(marked())
+    await records.post_once()
+    assert vnum.marks == [marked()]
+
+
+def test_a_mark_that_can_not_be_opened_is_put_aside(folder: Path) -> None:
+    spool = open_spool(folder)
+    spool.write_mark(marked())
+    (file,) = folder.glob("*.mark")
+    file.rename(folder / "0123.mark")
+    spool.write_mark(marked())
+    file.rename(file.with_suffix(".call"))  # of another kind
+    found = spool.find()
+    assert (found.records, found.marks, found.unreadable) == ([], [], 2)
+
+
+def test_marks_without_their_key_are_not_thrown_away(folder: Path) -> None:
+    spool = open_spool(folder)
+    spool.write_mark(marked())
+    spool.close()
+    _lose_key(folder)
+    with pytest.raises(SpoolTrouble, match="put it back"):
+        open_spool(folder)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -35,24 +36,35 @@ def answered(call_id: str) -> str:
     return f"answered,{call_id},{HEAD},,2026-10-05T04:01:36.500Z,,,\n"
 
 
+def marked(call_id: str, mark: str = "complaint") -> str:
+    return f"marked,{call_id},,,,,,,2026-10-05T04:02:48.300Z,,{mark}\n"
+
+
 def ended(call_id: str) -> str:
     times = "2026-10-05T04:01:21.100Z,2026-10-05T04:01:36.500Z,2026-10-05T04:02:41.400Z"
     return f"ended,{call_id},{HEAD},{times},1,16\n"
 
 
 class Taker:
-    """vnum, as far as the poster sees it: takes records, or says what it is told to say."""
+    """vnum, as far as the poster sees it: takes records and marks, or says what it is told to say: to a mark a status
+    and a code."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
+        self.marks: list[Any] = []
+        self.says_to_marks: list[tuple[int, str]] = []
         self.says: list[Any] = []
         self.keys: set[str | None] = set()
         taker = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                items = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["items"]
+                sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 taker.keys.add(self.headers["Authorization"])
+                if self.path == "/v1/calls/marks":
+                    self.answer_mark(sent)
+                    return
+                items = sent["items"]
                 said = taker.says.pop(0) if taker.says else {"status": "rated"}
                 if isinstance(said, dict):
                     if said is not UNAVAILABLE:
@@ -62,6 +74,15 @@ class Taker:
                 else:
                     body = b"sorry"
                     self.send_response(said)
+                self.close_with(body)
+
+            def answer_mark(self, sent: Any) -> None:
+                taker.marks.append(sent)
+                status, code = taker.says_to_marks.pop(0) if taker.says_to_marks else (200, "")
+                self.send_response(status)
+                self.close_with(json.dumps({"code": code} if code else {}).encode())
+
+            def close_with(self, body: bytes) -> None:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -109,7 +130,7 @@ def spooling(tmp_path: Path, taker: Taker) -> Any:
     return RECORDS.Settings(file)
 
 
-def post(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def post(settings: Any, monkeypatch: pytest.MonkeyPatch, way: str = RECORDS.CALLS) -> list[float]:
     """Its pauses, without passing them, until it is idle."""
     pauses: list[float] = []
 
@@ -121,7 +142,7 @@ def post(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     with monkeypatch.context() as patched:
         patched.setattr(RECORDS.time, "sleep", sleep)
         with pytest.raises(Enough):
-            RECORDS.post(settings)
+            RECORDS.bring(settings, way)
     return pauses
 
 
@@ -157,6 +178,85 @@ def test_what_vnum_has_put_aside_is_not_posted_for_ever(
     settings.records.write_text(ended("a") + ended("b"))
     assert post(settings, monkeypatch) == []
     assert taker.taken == ["a", "b"]
+
+
+def test_each_mark_is_posted_once_and_a_half_written_one_waits(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.records.write_text(answered("a") + ended("a") + marked("a") + marked("b", "wrong_person")[:-9])
+    assert post(settings, monkeypatch, RECORDS.MARKS) == []
+    assert taker.marks == [{"call_id": "a", "mark": "complaint", "at": "2026-10-05T04:02:48.300Z"}]
+    with settings.records.open("a") as file:
+        file.write(marked("b", "wrong_person")[-9:])
+    post(settings, monkeypatch, RECORDS.MARKS)
+    post(settings, monkeypatch, RECORDS.MARKS)
+    assert [mark["mark"] for mark in taker.marks] == ["complaint", "wrong_person"]
+    assert taker.keys == {"Bearer vk_secret"}
+
+
+PASSING = [(503, "store_unavailable"), (500, ""), (401, "unauthorized"), (403, "forbidden"), (404, "not_found"),
+           (404, ""), (429, "rate_limited"), (302, "call_not_found")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "code"), PASSING)
+def test_a_mark_that_is_not_taken_is_posted_again_with_growing_pauses(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    """No record waits for it."""
+    taker.says_to_marks = [(status, code)] * 3
+    settings.records.write_text(marked("a") + ended("a"))
+    assert post(settings, monkeypatch) == []
+    assert (taker.taken, taker.marks) == (["a"], [])
+    assert post(settings, monkeypatch, RECORDS.MARKS) == [1, 2, 4]
+    assert len(taker.marks) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(404, "call_not_found"), (422, "time_in_future"), (400, "invalid_request")]
+)
+def test_a_mark_that_vnum_refuses_is_not_posted_for_ever(
+    settings: Any, taker: Taker, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    taker.says_to_marks = [(status, code)]
+    settings.records.write_text(marked("a") + marked("b"))
+    assert post(settings, monkeypatch, RECORDS.MARKS) == []
+    assert [mark["call_id"] for mark in taker.marks] == ["a", "b"]
+
+
+def test_marks_have_a_way_of_their_own_where_there_are_some(
+    settings: Any, spooling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways: SimpleQueue[str] = SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(RECORDS, "bring", lambda _, way: ways.put(way))
+    RECORDS.post(settings)
+    assert {ways.get(timeout=20), ways.get(timeout=20)} == {RECORDS.CALLS, RECORDS.MARKS}
+    RECORDS.post(spooling)
+    assert (ways.get(timeout=20), ways.empty()) == (RECORDS.CALLS, True)
+
+
+def test_a_way_that_ends_takes_the_program_with_it(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that its supervisor begins it anew."""
+    left: SimpleQueue[int] = SimpleQueue()
+
+    def ends(_: Any, way: str) -> None:
+        if way == RECORDS.MARKS:
+            raise OSError
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(RECORDS.os, "_exit", left.put)
+    monkeypatch.setattr(RECORDS, "bring", ends)
+    RECORDS.post(settings)
+    assert left.get(timeout=20) == 1
+
+
+def test_a_mark_is_no_record_in_the_file(settings: Any) -> None:
+    """Nor an answer, for what ends calls that were cut off."""
+    text = marked("before") + answered("a") + ended("a") + marked("a")
+    settings.records.write_text(text)
+    settings.alive.touch()
+    RECORDS.cut(settings)
+    assert settings.records.read_text() == text
 
 
 def test_a_file_that_was_moved_aside_is_finished_first(

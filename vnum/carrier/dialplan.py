@@ -1,8 +1,9 @@
-"""The file that our own Asterisk dialplan writes (deploy/asterisk/extensions.conf): two lines a call, no line of names.
+"""The file that our own Asterisk dialplan writes (deploy/asterisk/extensions.conf): lines of calls, no line of names.
 
 `answered` when the callee picks up, `ended` when the call is over, with what the switch posts too. An answer whose end
 is missing is a call that was cut with the switch: it is told, since nobody else would tell it. The caller was saved
-before his number was masked, the answer is the callee's, and times are UTC and say so.
+before his number was masked, the answer is the callee's, and times are UTC and say so. `marked` is what the recipient
+keyed in afterwards: the switch's poster brings it, and it is passed over here.
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ UNENDED: Final = (
 )
 _ANSWERED: Final = "answered"
 _ENDED: Final = "ended"
+_MARKED: Final = "marked"
 _COLUMNS: Final = (
     "kind",
     "call_id",
@@ -63,12 +65,16 @@ def _read(cells: Cells, zone: ZoneInfo | None) -> CarrierCall:
 
 
 def _is_row(cells: Sequence[str]) -> bool:
-    return len(cells) == len(_COLUMNS) and cells[0] in (_ANSWERED, _ENDED)
+    return len(cells) == len(_COLUMNS) and cells[0] in (_ANSWERED, _ENDED, _MARKED)
 
 
 def _begun(cells: Cells) -> str | None:
     """The call that this line says was answered."""
     return text(cells, "call_id") if cells["kind"] == _ANSWERED else None
+
+
+def _beside(cells: Cells) -> bool:
+    return cells["kind"] == _MARKED
 
 
 DIALPLAN: Final = CarrierFormat(
@@ -80,4 +86,5 @@ DIALPLAN: Final = CarrierFormat(
     is_row=_is_row,
     begun=_begun,
     unended=UNENDED,
+    beside=_beside,
 )

@@ -88,13 +88,17 @@ class CallFile:
             return
         try:
             cells = self._cells(line)
-            if self._begins(cells, line):
+            if self._beside(cells) or self._begins(cells, line):
                 return
             call, reason = self._call(cells), None
         except BadRow as bad:
             call, reason = None, str(bad)
         self.rows += 1
         yield Row(line=line.number, text=line.shown(self._encoding), call=call, reason=reason)
+
+    def _beside(self, cells: Cells) -> bool:
+        assert self._format is not None
+        return self._format.beside is not None and self._format.beside(cells)
 
     def _begins(self, cells: Cells, line: Line) -> bool:
         """Whether the line only says that a call was answered. Raises BadRow."""

@@ -58,7 +58,8 @@ class CarrierFormat(msgspec.Struct, frozen=True, kw_only=True):
     `positions` = the columns in their order, of files that come without a line of names; `is_row` then tells by its
     cells whether a line is of them. `zone` None = the file does not say and nobody can guess. `others` = other files of
     the same vendor. `begun` gives the call id of a line that only says that a call was answered; if no row of that id
-    follows, it is bad, for the reason `unended`.
+    follows, it is bad, for the reason `unended`. `beside` = whether a line tells of something else than a call: it is
+    passed over.
     """
 
     required: tuple[str, ...]
@@ -69,6 +70,7 @@ class CarrierFormat(msgspec.Struct, frozen=True, kw_only=True):
     is_row: Callable[[Sequence[str]], bool] | None = None
     begun: Callable[[Cells], str | None] | None = None
     unended: str = ""
+    beside: Callable[[Cells], bool] | None = None
     others: "tuple[CarrierFormat, ...]" = ()
 
     @property

@@ -22,6 +22,12 @@ NOT_AVAILABLE: Final = "not_available"
 
 State = Literal["ringing_agent", "collecting", "ringing", "answered", "ended", "failed"]
 
+Said = Literal["complaint", "wrong_person"]
+"""What a recipient may say of a call by a key."""
+
+PASSING: Final = frozenset({401, 403, 405, 408, 429})
+"""Refusals of the client or of the moment, not of what was sent."""
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What route said. `digits` = play `prompt`, collect so many, ask again; `code` is for logs only."""
@@ -65,8 +71,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     release_cause: int | None = None
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """What the recipient keyed in after the call."""
+
+    call_id: str
+    mark: Said
+    at: datetime
+
+
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one record."""
+    """What became of one record or mark."""
 
     call_id: str | None
     status: str
@@ -74,7 +88,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def done(self) -> bool:
-        return self.status in {"rated", "duplicate"}
+        return self.status in {"rated", "duplicate", "marked"}
 
     @property
     def refused(self) -> bool:
@@ -101,12 +115,18 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NoAnswer(Exception):
-    """vnum said nothing that can be used; `why` is a word or a status for logs."""
+    """vnum said nothing that can be used; `why` is a word or a status for logs, `code` the one of a refusal."""
 
-    def __init__(self, why: str, status: int = 0) -> None:
+    def __init__(self, why: str, status: int = 0, code: str | None = None) -> None:
         super().__init__(why)
         self.why = why
         self.status = status
+        self.code = code
+
+    @property
+    def final(self) -> bool:
+        """Whether vnum itself refused what was sent, and would refuse it again."""
+        return bool(self.code) and self.code != "not_found" and 400 <= self.status < 500 and self.status not in PASSING
 
     @property
     def look(self) -> str:
@@ -147,6 +167,16 @@ class Vnum:
             raise NoAnswer("unusable")
         return results
 
+    async def mark(self, mark: Mark) -> Settled:
+        """Raises NoAnswer."""
+        try:
+            await self._post("/v1/calls/marks", mark, POST_S)
+        except NoAnswer as none:
+            if not none.final:
+                raise
+            return Settled(call_id=mark.call_id, status="rejected", code=none.code)
+        return Settled(call_id=mark.call_id, status="marked")
+
     async def take_dials(self, most: int, wait_s: int) -> list[Dial]:
         """Raises NoAnswer."""
         body = await self._post("/v1/calls/dials/take", {"most": most, "wait_seconds": wait_s}, wait_s + POST_S)
@@ -178,7 +208,7 @@ class Vnum:
         except (aiohttp.ClientError, OSError, ValueError) as trouble:
             raise NoAnswer(type(trouble).__name__) from None
         if response.status != 200:
-            raise NoAnswer(f"status {response.status}", response.status)
+            raise NoAnswer(f"status {response.status}", response.status, _code(read))
         return read
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -201,8 +231,20 @@ class _Dials(msgspec.Struct, frozen=True):
     dials: list[Dial]
 
 
+class _Problem(msgspec.Struct, frozen=True):
+    code: str
+
+
 def _read(kind: type[T], body: bytes) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise NoAnswer("unusable") from None
+
+
+def _code(body: bytes) -> str | None:
+    """Of a refusal; None = it is none of vnum's."""
+    try:
+        return _read(_Problem, body).code
+    except NoAnswer:
+        return None

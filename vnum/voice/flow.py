@@ -13,8 +13,9 @@ import msgspec
 import structlog
 
 from vnum.voice import meters
-from vnum.voice.contract import NOT_AVAILABLE, TEMPORARY, Answer, Dial, Progress, Record, State
+from vnum.voice.contract import NOT_AVAILABLE, TEMPORARY, Answer, Dial, Mark, Progress, Record, State
 from vnum.voice.line import Answered, Arrival, Clock, Failed, Gone, Left, Leg, Line, LineTrouble
+from vnum.voice.mark import ask_for_mark, confirm
 from vnum.voice.outcome import CALLER, NORMAL, PLATFORM, TIMER, Outcome, Watch
 from vnum.voice.spool import SpoolTrouble
 
@@ -48,18 +49,22 @@ class Journal(Protocol):
     async def end(self, record: Record) -> None:
         """The record is posted from now on, whatever becomes of the file. Raises nothing."""
 
+    async def mark(self, mark: Mark) -> None:
+        """Likewise of what the recipient keyed in after the call."""
+
 
 class States(Protocol):
     def tell(self, progress: Progress) -> None: ...
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """How long is waited for what, in seconds."""
+    """How long is waited for what, in seconds; `mark_s` 0 = the recipient is asked for nothing."""
 
     ring_s: float = 30.0
     first_digit_s: float = 8.0
     digit_s: float = 4.0
     warning_s: float = 10.0
+    mark_s: float = 0.0
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +87,7 @@ class Call:
         self._state = ""
         self._collecting_until = 0.0
         self._ordered = False
+        self._kept: Leg | None = None
 
     async def incoming(self, leg: Leg, arrival: Arrival) -> None:
         """A caller who dialled a host. Raises nothing but CancelledError, and then all is ended and filed."""
@@ -235,8 +241,12 @@ class Call:
         except Gone:
             ended.failed(Failed(self._parts.clock.monotonic(), CALLER, NORMAL))
         finally:
+            if self._asks(digits, ended):
+                self._kept, callee = callee, None
             await self._file(leg, callee, ended)
-        if not ended.answered and ended.record.release_dir != CALLER:
+        if self._kept is not None:
+            await self._mark(self._kept)
+        elif not ended.answered and ended.record.release_dir != CALLER:
             leg.ring_back(on=False)
             await leg.play(NOT_AVAILABLE)
 
@@ -281,13 +291,29 @@ class Call:
         )
         await self._parts.journal.end(ended.record)
 
+    def _asks(self, digits: str | None, ended: Outcome) -> bool:
+        """Whether the recipient may say something of this call: who was reached by his extension, and left. Somebody
+        whom the recipient called back is none."""
+        left = ended.answered and ended.record.release_dir == CALLER
+        return bool(self._parts.terms.mark_s and digits and left)
+
+    async def _mark(self, callee: Leg) -> None:
+        """The call is over, filed, and costs no more; what is keyed in now is on disk before it is confirmed."""
+        self._enter("marking")
+        said = await ask_for_mark(callee, self._parts.terms.mark_s)
+        if said is not None:
+            at = self._watch.instant(self._parts.clock.monotonic())
+            await self._parts.journal.mark(Mark(call_id=self._id, mark=said, at=at))
+            await confirm(callee)
+
     def _delay(self, callee: Leg, seized: float) -> None:
         if callee.rang_at is not None:
             meters.DELAY_S.observe(max(0.0, callee.rang_at - seized))
 
     async def _leave(self, leg: Leg | None) -> None:
-        if leg is not None:
-            await leg.hang_up()
+        for one in (leg, self._kept):
+            if one is not None:
+                await one.hang_up()
         self._enter("")
 
     def _enter(self, state: str, told: State | None = None) -> None:

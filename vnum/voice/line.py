@@ -50,6 +50,9 @@ class Leg(Protocol):
     async def digit(self, within_s: float) -> str | None:
         """The next one keyed in, also while a prompt played; None = none in time. Raises Gone."""
 
+    def unread_digit(self) -> str | None:
+        """The next one that was keyed in and not asked for, also by one who is gone."""
+
     def forget_digits(self) -> None:
         """What was keyed in and not asked for yet belonged to the try before."""
 

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 REGISTRY: Final = CollectorRegistry()
 
-STATES: Final = ("arriving", "collecting", "ringing", "talking", "ending")
+STATES: Final = ("arriving", "collecting", "ringing", "talking", "ending", "marking")
 
 CALLS: Final = Gauge("vnum_switch_calls", "Calls at this moment, by state.", ["state"], registry=REGISTRY)
 SEIZED: Final = Counter("vnum_switch_seized", "Calls that went out towards a recipient.", registry=REGISTRY)
@@ -35,6 +35,10 @@ RECOVERED: Final = Counter(
     "vnum_switch_recovered", "Answered calls that a killed switch left, reported by the next.", registry=REGISTRY
 )
 RECORDS: Final = Counter("vnum_switch_records", "What vnum said to records.", ["status"], registry=REGISTRY)
+SPOOL_MARKS: Final = Gauge("vnum_switch_spool_marks", "Marks that vnum has not settled yet.", registry=REGISTRY)
+MARKS: Final = Counter(
+    "vnum_switch_marks", "What vnum said to marks that recipients keyed in.", ["status"], registry=REGISTRY
+)
 UNREADABLE: Final = Counter("vnum_switch_unreadable", "Files of the spool that can not be opened.", registry=REGISTRY)
 
 
@@ -58,3 +62,5 @@ for _state in STATES:
     CALLS.labels(_state)
 for _status in ("rated", "duplicate", "conflict", "rejected"):
     RECORDS.labels(_status)
+for _status in ("marked", "rejected"):
+    MARKS.labels(_status)

@@ -51,6 +51,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     first_digit_s: float = 8.0
     digit_s: float = 4.0
     warning_s: float = 10.0
+    mark_s: float = 0.0
     drain_s: float = 10.0
     silence_s: int = 60
     prompts: Path | None = None
@@ -110,6 +111,10 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
             (not 1 <= self.first_digit_s <= 60, "VNUM_SWITCH_FIRST_DIGIT_S must be 1 to 60"),
             (not 0.5 <= self.digit_s <= 60, "VNUM_SWITCH_DIGIT_S must be 0.5 to 60"),
             (not 0 <= self.warning_s <= 120, "VNUM_SWITCH_WARNING_S must be 0 (none) to 120"),
+            (
+                not (self.mark_s == 0 or 1 <= self.mark_s <= 60),
+                "VNUM_SWITCH_MARK_S must be 0 (the recipient is asked for nothing) or 1 to 60",
+            ),
             (
                 not (self.silence_s == 0 or 10 <= self.silence_s <= 3600),
                 "VNUM_SWITCH_SILENCE_S must be 0 (off) or 10 to 3600",

@@ -95,6 +95,9 @@ class SipLeg:
                 async with asyncio.timeout(within_s):
                     await self._keyed.wait()
         self._check()
+        return self.unread_digit()
+
+    def unread_digit(self) -> str | None:
         return self._digits.popleft() if self._digits else None
 
     def forget_digits(self) -> None:

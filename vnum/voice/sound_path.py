@@ -126,7 +126,10 @@ class SoundPath:
         self._some.set()
 
     def remove(self, ear: Ear) -> None:
+        """Who is gone hears nobody, and is heard by nobody."""
         ear.hush()
+        if ear.hears is not None:
+            ear.hears.listen_to(None)
         ear.listen_to(None)
         self._ears.discard(ear)
         if not self._ears:

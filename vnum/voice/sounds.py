@@ -17,7 +17,9 @@ FRAME: Final = int(RATE * FRAME_S) * 2
 """Bytes of 20 ms."""
 
 SILENCE: Final = bytes(FRAME)
-PROMPTS: Final = ("welcome", "extension", "wrong_extension", "number_expired", "not_available", "tone", "ringback")
+PROMPTS: Final = (
+    "welcome", "extension", "wrong_extension", "number_expired", "not_available", "mark", "marked", "tone", "ringback",
+)  # fmt: skip
 
 _LOUDNESS: Final = 6_000
 _STAND_INS: Final[dict[str, tuple[tuple[int, float], ...]]] = {
@@ -26,6 +28,8 @@ _STAND_INS: Final[dict[str, tuple[tuple[int, float], ...]]] = {
     "wrong_extension": ((400, 0.25), (0, 0.1), (400, 0.25), (0, 0.1)),
     "number_expired": ((950, 0.3), (1400, 0.3), (1800, 0.3)),
     "not_available": ((450, 0.35), (0, 0.35), (450, 0.35), (0, 0.35)),
+    "mark": ((880, 0.3), (0, 0.1), (660, 0.3), (0, 0.1)),
+    "marked": ((660, 0.2), (880, 0.2)),
     "tone": ((1400, 0.4),),
     "ringback": ((450, 1.0), (0, 4.0)),
 }

@@ -1,27 +1,27 @@
-"""Records on disk before they are posted, and the calls that a killed switch left behind.
+"""Records and marks on disk before they are posted, and the calls that a killed switch left behind.
 
 A file a call, sealed, since it names who rang: written when the recipient's phone is to ring, again when he answers
 (on disk before anybody hears anybody), again at the end. Beside them a heartbeat: after a kill the next switch takes
-the last one as the end of every call that was answered and has none.
+the last one as the end of every call that was answered and has none. A mark has a file of its own.
 """
 
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from vnum.voice.causes import OUT_OF_ORDER
-from vnum.voice.contract import Record
+from vnum.voice.contract import Mark, Record
 
-SUFFIX: Final = ".call"
+T = TypeVar("T")
+
 REFUSED: Final = "refused"
 HEARTBEAT: Final = "heartbeat"
 
@@ -36,6 +36,13 @@ class SpoolTrouble(Exception):
     """The spool can not be used; names the file or folder and what to do."""
 
 
+class Kind(StrEnum):
+    """What a file holds; values are ends of names."""
+
+    RECORD = "call"
+    MARK = "mark"
+
+
 class Stage(StrEnum):
     INTENDED = "intended"
     ANSWERED = "answered"
@@ -48,10 +55,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What an earlier switch left: records to post, how many of them were cut off by its death while they were
-    answered, and how many files can not be opened."""
+    """What an earlier switch left: records and marks to post, how many of the records were cut off by its death while
+    they were answered, and how many files can not be opened."""
 
     records: list[Record]
+    marks: list[Mark]
     recovered: int
     unreadable: int
 
@@ -67,34 +75,40 @@ class Spool:
 
     def write(self, stage: Stage, record: Record, *, sync: bool) -> None:
         """The call's file, whole or as before. Raises SpoolTrouble."""
-        name = self._name(record.call_id)
+        held = msgspec.json.encode(Held(stage=stage, record=record))
+        self._write(self._file(record.call_id, Kind.RECORD), held, sync=sync)
+
+    def write_mark(self, mark: Mark) -> None:
+        """Safe on disk when it returns. Raises SpoolTrouble."""
+        self._write(self._file(mark.call_id, Kind.MARK), msgspec.json.encode(mark), sync=True)
+
+    def _write(self, file: Path, text: bytes, *, sync: bool) -> None:
         nonce = os.urandom(_NONCE)
-        text = msgspec.json.encode(Held(stage=stage, record=record))
-        draft = self._folder / f"{name}.part"
+        draft = file.with_name(f"{file.name}.part")
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
-                os.write(descriptor, nonce + self._cipher.encrypt(nonce, text, name.encode()))
+                os.write(descriptor, nonce + self._cipher.encrypt(nonce, text, file.stem.encode()))
                 if sync:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            draft.replace(self._folder / (name + SUFFIX))
+            draft.replace(file)
             if sync:
                 _sync_folder(self._folder)
         except OSError as trouble:
             raise SpoolTrouble(f"{self._folder}: {trouble.strerror}") from trouble
 
-    def remove(self, call_id: str) -> None:
+    def remove(self, call_id: str, kind: Kind = Kind.RECORD) -> None:
         """vnum has settled it. Raises SpoolTrouble."""
         try:
-            (self._folder / (self._name(call_id) + SUFFIX)).unlink(missing_ok=True)
+            self._file(call_id, kind).unlink(missing_ok=True)
         except OSError as trouble:
             raise SpoolTrouble(f"{self._folder}: {trouble.strerror}") from trouble
 
-    def refuse(self, call_id: str) -> None:
+    def refuse(self, call_id: str, kind: Kind = Kind.RECORD) -> None:
         """vnum will not take it: kept aside for people. Raises SpoolTrouble."""
-        self._put_aside(self._folder / (self._name(call_id) + SUFFIX))
+        self._put_aside(self._file(call_id, kind))
 
     def beat(self, now: datetime) -> None:
         """Raises SpoolTrouble."""
@@ -110,31 +124,30 @@ class Spool:
         last = self._last_beat()
         records: list[Record] = []
         recovered = unreadable = 0
-        for file in self._files():
-            held = self._open(file)
-            if held is None:
+        opened = [(file, self._open(file, Held)) for file in _files(self._folder, Kind.RECORD)]
+        marked = [(file, self._open(file, Mark)) for file in _files(self._folder, Kind.MARK)]
+        for file, found in (*opened, *marked):
+            if found is None:
                 unreadable += 1
                 self._put_aside(file)
-                continue
+        for held in (held for _, held in opened if held is not None):
             recovered += held.stage is Stage.ANSWERED
             ended = held.record if held.stage is Stage.ENDED else _cut_off(held.record, last)
             self.write(Stage.ENDED, ended, sync=True)
             records.append(ended)
-        return Found(records=records, recovered=recovered, unreadable=unreadable)
+        marks = [mark for _, mark in marked if mark is not None]
+        return Found(records=records, marks=marks, recovered=recovered, unreadable=unreadable)
 
     def close(self) -> None:
         if self._beat is not None:
             os.close(self._beat)
         os.close(self._lock)
 
-    def _files(self) -> Iterator[Path]:
-        return iter(sorted(self._folder.glob(f"*{SUFFIX}")))
-
-    def _open(self, file: Path) -> Held | None:
+    def _open(self, file: Path, kind: type[T]) -> T | None:
         try:
             sealed = file.read_bytes()
             text = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], file.stem.encode())
-            return msgspec.json.decode(text, type=Held)
+            return msgspec.json.decode(text, type=kind)
         except (OSError, InvalidTag, ValueError, msgspec.DecodeError):
             return None
 
@@ -152,9 +165,9 @@ class Spool:
         except (OSError, ValueError):
             return None
 
-    def _name(self, call_id: str) -> str:
+    def _file(self, call_id: str, kind: Kind) -> Path:
         """A call's id may be any text of 256 characters; a file's name may not."""
-        return hashlib.sha256(call_id.encode()).hexdigest()[:32]
+        return self._folder / f"{hashlib.sha256(call_id.encode()).hexdigest()[:32]}.{kind}"
 
 
 def open_spool(folder: Path) -> Spool:
@@ -192,7 +205,7 @@ def _key(folder: Path) -> bytes:
 
 
 def _make_key(folder: Path, file: Path) -> None:
-    if any(folder.glob(f"*{SUFFIX}")):
+    if any(_files(folder, kind) for kind in Kind):
         raise SpoolTrouble(
             f"VNUM_SWITCH_SPOOL: {folder} holds records, and {file}, which opens them, is gone; put it back, or move "
             "the records away"
@@ -206,6 +219,10 @@ def _make_key(folder: Path, file: Path) -> None:
         os.close(descriptor)
     draft.replace(file)
     _sync_folder(file.parent)
+
+
+def _files(folder: Path, kind: Kind) -> list[Path]:
+    return sorted(folder.glob(f"*.{kind}"))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -124,7 +124,7 @@ class Switch:
             await asyncio.wait(self._running, timeout=LAST_POST_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_POST_S):
-                await self._records.settled.wait()
+                await self._records.until_settled()
         if self._records.waiting:
             log.warning("records_left", count=self._records.waiting)
 
@@ -173,6 +173,7 @@ def _terms(settings: SwitchSettings) -> Terms:
         first_digit_s=settings.first_digit_s,
         digit_s=settings.digit_s,
         warning_s=settings.warning_s,
+        mark_s=settings.mark_s,
     )
 
 

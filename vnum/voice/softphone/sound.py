@@ -203,6 +203,10 @@ class Sound(asyncio.DatagramProtocol):
         """Until anything was heard that is no silence."""
         await self._until(Frame.audible, FRAME_S, since)
 
+    async def until_other_than(self, hz: int, seconds: float = 0.2, since: float = 0.0) -> None:
+        """Until that much was heard of anything but a tone."""
+        await self._until(lambda frame: frame.audible() and not frame.holds(hz), seconds, since)
+
     async def _until(self, fits: Any, seconds: float, since: float) -> None:
         looked_at, found = 0, 0.0
         while found < seconds - FRAME_S / 2:
