@@ -65,8 +65,8 @@ ANSWERED = {
     },
     "asterisk": {"SDP of noise": 400, "SDP with no port": 400, "no Contact": 400, "SDP with no address": 488},
 }
-"""By which status. Of the rest a switch can not make an answer (Via, From, To, Call-ID or CSeq can not be read), or takes
-it for a call like any other."""
+"""By which status. Of the rest a switch can not make an answer (Via, From, To, Call-ID or CSeq can not be read), or it
+takes it for a call like any other."""
 
 
 def final_answers(attacker: Attacker, asked: Message) -> list[int]:

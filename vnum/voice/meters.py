@@ -34,6 +34,12 @@ SPOOL: Final = Gauge("vnum_switch_spool_records", "Records that vnum has not set
 RECOVERED: Final = Counter(
     "vnum_switch_recovered", "Answered calls that a killed switch left, reported by the next.", registry=REGISTRY
 )
+REGISTERED: Final = Gauge(
+    "vnum_switch_trunk_registered", "1 = registered at the trunk (VNUM_SWITCH_TRUNK_REGISTER).", registry=REGISTRY
+)
+REGISTRATIONS: Final = Counter(
+    "vnum_switch_registrations", "Registrations at the trunk, renewals too.", ["result"], registry=REGISTRY
+)
 RECORDS: Final = Counter("vnum_switch_records", "What vnum said to records.", ["status"], registry=REGISTRY)
 UNREADABLE: Final = Counter("vnum_switch_unreadable", "Files of the spool that can not be opened.", registry=REGISTRY)
 
@@ -56,5 +62,7 @@ REGISTRY.register(UNHEARD)
 
 for _state in STATES:
     CALLS.labels(_state)
+for _result in ("done", "failed"):
+    REGISTRATIONS.labels(_result)
 for _status in ("rated", "duplicate", "conflict", "rejected"):
     RECORDS.labels(_status)
