@@ -88,7 +88,7 @@ async def test_from_the_order_to_the_record(world: World) -> None:
     assert (call["call_id"], call["minutes"], call.get("state")) == (one["call_id"], 2, None)
     life = (await world.get(f"/v1/calls/{one['call_id']}", role="merchant")).body
     assert [told["state"] for told in life["told"]] == ["ringing_agent", "ringing", "answered"]
-    assert (life["record"]["status"], life["record"]["cost"], life["ordered"]["state"]) == ("rated", "0.04", "answered")
+    assert (life["record"]["status"], life["record"]["cost"], life["ordered"]["state"]) == ("rated", "0.04", "ended")
     assert (life["needs_reconciliation"], life["call_back"], life["merchant_id"]) == (False, False, "m1")
     assert AGENT not in str([ordered, shown, call, life])
     assert PHONE not in str([ordered, shown, call, life])

@@ -14,7 +14,7 @@ from vnum.voice.softphone.sip import LOOPBACK
 
 DEPLOYED = ROOT / "deploy" / "asterisk"
 PROMPTS = ROOT / "vnum" / "voice" / "prompts"
-BROUGHT_BY_THE_PACKAGE = ("acl", "features", "pjproject", "udptl")
+BROUGHT_BY_THE_PACKAGE = ("acl", "features", "udptl")
 
 
 @dataclass

@@ -26,6 +26,8 @@ MALFORMED = [
     ("TRUNK", "sip:me@127.0.0.1"),
     ("TRUNK", "sip:127.0.0.1\r\nX: y"),
     ("TRUNK_USER", "alone"),
+    ("TRUNK_REGISTER", "yes"),
+    ("TRUNK_REGISTER", "maybe"),
     ("DOMAIN", "a b"),
     ("RTP_PORTS", "10000"),
     ("RTP_PORTS", "20000-10000"),

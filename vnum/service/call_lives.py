@@ -12,7 +12,7 @@ from vnum.model.acting import acting, untied
 from vnum.model.call_policy import CallerClass
 from vnum.model.call_rules import told
 from vnum.model.cells import cell_of
-from vnum.model.dials import CallState, DialState
+from vnum.model.dials import CallState, DialFailure, DialState
 from vnum.model.ids import cell_in
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
@@ -26,7 +26,7 @@ from vnum.store.database import Database
 
 
 class Ordered(msgspec.Struct, frozen=True, kw_only=True):
-    """That it was dialled for an agent."""
+    """That it was dialled for an agent. Where there is a record the state is what the record says."""
 
     at: datetime
     state: DialState
@@ -165,6 +165,7 @@ class CallLives:
             binding_id=owner["binding_id"],
             host=None if hidden else owner["host"],
             extension=None if hidden else owner["extension"],
+            ordered=life.ordered if record is None else _as_recorded(life.ordered, record),
             record=None if record is None else _recorded(record),
             marks=[Mark(row["mark"]) for row in marks],
             disputes=disputes,
@@ -184,6 +185,15 @@ def _ordered(row: Record) -> Ordered:
         taken_at=row["taken_at"],
         changed_at=row["changed_at"],
     )
+
+
+def _as_recorded(ordered: Ordered | None, record: Record) -> Ordered | None:
+    """Switches tell states at best, in any order, or not at all; the record is what counts."""
+    if ordered is None:
+        return None
+    if record["answer_time"] is not None:
+        return msgspec.structs.replace(ordered, state=DialState.ENDED, code=None)
+    return msgspec.structs.replace(ordered, state=DialState.FAILED, code=ordered.code or DialFailure.FAILED.value)
 
 
 def _try(row: Record) -> Try:

@@ -34,6 +34,12 @@ SPOOL: Final = Gauge("vnum_switch_spool_records", "Records that vnum has not set
 RECOVERED: Final = Counter(
     "vnum_switch_recovered", "Answered calls that a killed switch left, reported by the next.", registry=REGISTRY
 )
+REGISTERED: Final = Gauge(
+    "vnum_switch_trunk_registered", "1 = registered at the trunk (VNUM_SWITCH_TRUNK_REGISTER).", registry=REGISTRY
+)
+REGISTRATIONS: Final = Counter(
+    "vnum_switch_registrations", "Registrations at the trunk, renewals too.", ["result"], registry=REGISTRY
+)
 RECORDS: Final = Counter("vnum_switch_records", "What vnum said to records.", ["status"], registry=REGISTRY)
 SPOOL_MARKS: Final = Gauge("vnum_switch_spool_marks", "Marks that vnum has not settled yet.", registry=REGISTRY)
 MARKS: Final = Counter(
@@ -60,6 +66,8 @@ REGISTRY.register(UNHEARD)
 
 for _state in STATES:
     CALLS.labels(_state)
+for _result in ("done", "failed"):
+    REGISTRATIONS.labels(_result)
 for _status in ("rated", "duplicate", "conflict", "rejected"):
     RECORDS.labels(_status)
 for _status in ("marked", "rejected"):

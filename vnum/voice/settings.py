@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from yarl import URL
@@ -38,6 +38,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     allow: str = ""
     trunk_user: str | None = None
     trunk_password_file: Path | None = None
+    trunk_register: Literal["yes", "no"] = "no"
     domain: str | None = None
     rtp_ports: str = "10000-20000"
     api: str = "http://127.0.0.1:8080"
@@ -86,6 +87,10 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
             (
                 (self.trunk_user is None) != (self.trunk_password_file is None),
                 "give both of VNUM_SWITCH_TRUNK_USER and VNUM_SWITCH_TRUNK_PASSWORD_FILE, or neither",
+            ),
+            (
+                self.trunk_register == "yes" and self.trunk_user is None,
+                "VNUM_SWITCH_TRUNK_REGISTER needs VNUM_SWITCH_TRUNK_USER and VNUM_SWITCH_TRUNK_PASSWORD_FILE",
             ),
             (
                 self.trunk_user is not None and not re.fullmatch(r"[A-Za-z0-9+._-]{1,64}", self.trunk_user),

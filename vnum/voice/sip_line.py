@@ -22,6 +22,7 @@ from vnum.voice.causes import NO_ANSWER, NO_CIRCUIT, OUT_OF_ORDER, cause_of
 from vnum.voice.line import Answered, Arrival, Clock, Failed, Left, Leg, LineTrouble
 from vnum.voice.numbers import caller_of, dialled
 from vnum.voice.outcome import CALLEE, CALLER, NORMAL, PLATFORM
+from vnum.voice.registration import RENEWED_S, Registration
 from vnum.voice.settings import SwitchSettings
 from vnum.voice.sip_leg import SipLeg, Studio
 from vnum.voice.sip_stack import SipStack
@@ -63,6 +64,7 @@ class SipLine:
         self._incoming: Incoming | None = None
         self._lock = asyncio.Lock()
         self._declining: asyncio.Future[None] | None = None
+        self._registration: Registration | None = None
 
     async def open(self, incoming: Incoming, dead: Callable[[], None]) -> None:
         """Raises BaresipError when the address is taken or not of this machine. `dead` = the stack's thread ended."""
@@ -86,6 +88,8 @@ class SipLine:
         await self._shut_out_strangers()
         self._runtime.subscribe(self._on_event)
         await self._identity(CATCH_ALL, "catchall=yes")
+        if self._settings.trunk_register == "yes":
+            self._registration = Registration(await self._registered_identity())
 
     def unheard(self) -> int:
         """Packets of strangers so far."""
@@ -105,6 +109,8 @@ class SipLine:
             log.warning("strangers_not_shut_out")
 
     async def close(self) -> None:
+        if self._registration is not None:
+            self._registration.close()
         with suppress(BaresipError):
             await self._runtime.close()
 
@@ -153,7 +159,7 @@ class SipLine:
         """The identity whose calls show this number; made when first needed, and never given back."""
         async with self._lock:
             if shown not in self._shown:
-                if len(self._shown) + 2 * self._settings.places + 2 > PLACES:
+                if len(self._shown) + 2 * self._settings.places + 3 > PLACES:
                     log.error("too_many_hosts", hosts=len(self._shown))
                     raise LineTrouble("too many hosts for one switch", NO_CIRCUIT)
                 self._shown[shown] = await self._identity(shown)
@@ -161,8 +167,7 @@ class SipLine:
 
     async def _identity(self, user: str, *parameters: str) -> UserAgent:
         settings = self._settings
-        agent = await UserAgent.create(
-            self._runtime,
+        return await self._made(
             Account(
                 user=user,
                 domain=settings.domain or settings.listening.host,
@@ -170,9 +175,27 @@ class SipLine:
                 auth_user=settings.trunk_user,
                 reg_interval=0,
                 extra_params=(NO_VIDEO, *parameters),
-            ),
-            transfer_policy="reject",
+            )
         )
+
+    async def _registered_identity(self) -> UserAgent:
+        """Calls that come to it are told apart by To, like all others."""
+        settings = self._settings
+        assert settings.trunk_user is not None
+        return await self._made(
+            Account(
+                user=settings.trunk_user,
+                domain=settings.domain or settings.trunk_address,
+                registrar=None if settings.domain is None else settings.trunk_address,
+                password=settings.trunk_password,
+                auth_user=settings.trunk_user,
+                reg_interval=RENEWED_S,
+                extra_params=(NO_VIDEO,),
+            )
+        )
+
+    async def _made(self, account: Account) -> UserAgent:
+        agent = await UserAgent.create(self._runtime, account, transfer_policy="reject")
         agent.on_incoming(self._on_incoming)
         return agent
 
@@ -201,6 +224,8 @@ class SipLine:
 
     def _on_event(self, event: StackEvent) -> None:
         if not event.call:
+            if self._registration is not None:
+                self._registration.on(event)
             return
         leg = self._legs.get(event.call)
         if leg is not None:

@@ -20,12 +20,14 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $12, $13, $12);
 SELECT pg_notify('vnum_dials', current_schema()::text);
 
 -- name: take
--- Hands out the oldest that wait, each once; those again of which nothing was heard since $3. Two switches at once get
--- different ones. $1 cell, $2 now, $4 to whom, $5 how many.
+-- Hands out the oldest that wait, each once; those again of which nothing was heard since $3, unless the call was let
+-- through or recorded meanwhile: the agent has been rung. Two switches at once get different ones. $1 cell, $2 now,
+-- $4 to whom, $5 how many.
 WITH due AS (
     SELECT d.cell, d.call_id FROM dials d
     WHERE d.cell = $1 AND NOT d.recorded AND d.take_by > $2 AND d.agent IS NOT NULL
       AND (d.state = 'queued' OR (d.state = 'taken' AND d.taken_at <= $3))
+      AND NOT EXISTS (SELECT FROM call_keys k WHERE k.cell = $1 AND k.call_id = d.call_id)
     ORDER BY d.ordered_at, d.call_id LIMIT $5 FOR UPDATE SKIP LOCKED
 )
 UPDATE dials d SET state = 'taken', taken_by = $4, taken_at = $2, changed_at = $2
@@ -33,14 +35,16 @@ FROM due WHERE d.cell = due.cell AND d.call_id = due.call_id
 RETURNING d.call_id, d.host, d.extension, d.agent, d.key_id, d.ordered_at;
 
 -- name: give_up
--- Orders that nobody took in time, or whose switch fell silent: they failed. $1 cell, $2 now, $3 the last instant at which
--- one may have been taken without a word since, $4 the same of the last word, $5 and $6 the codes of the two.
+-- Orders that nobody took in time, or whose switch fell silent, without a record: they failed. $1 cell, $2 now, $3 the
+-- last instant at which one may have been taken without a word since, $4 the same of the last word, $5 and $6 the codes
+-- of the two.
 UPDATE dials d
 SET state = 'failed', code = CASE WHEN d.state IN ('queued', 'taken') THEN $5 ELSE $6 END, changed_at = $2,
     agent = NULL, agent_hash = NULL
 WHERE d.cell = $1 AND NOT d.recorded
   AND ((d.state = 'queued' AND d.take_by <= $2) OR (d.state = 'taken' AND d.take_by <= $2 AND d.taken_at <= $3)
        OR (d.state IN ('ringing_agent', 'collecting', 'ringing') AND d.changed_at <= $4))
+  AND NOT EXISTS (SELECT FROM call_keys k WHERE k.cell = $1 AND k.call_id = d.call_id AND k.content IS NOT NULL)
 RETURNING d.code;
 
 -- name: settle

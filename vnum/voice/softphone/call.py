@@ -113,25 +113,27 @@ class Call:
     def ours(self) -> tuple[int, ...]:
         return tuple(CODECS[name] for name in self.codecs)
 
-    def send(self, method: str, body: str = "", kind: str = "application/sdp") -> Message:
-        """A request within the dialog; ACK has the number of its INVITE."""
-        if method != "ACK":
-            self.sequence += 1
+    def send(self, method: str, body: str = "", kind: str = "application/sdp", **more: str) -> Message:
+        """A request within the dialog, with `more` headers, _ for -."""
+        self.sequence += 1
         message = self.compose(method, body, kind)
+        message.headers += _headers(more)
         self.seen.append(message)
         self.line.request(message, address_in(self.routes[0] if self.routes else self.target))
         return message
 
-    def compose(self, method: str, body: str = "", kind: str = "application/sdp") -> Message:
+    def compose(
+        self, method: str, body: str = "", kind: str = "application/sdp", *, number: int = 0, branch: str = ""
+    ) -> Message:
         host, port = self.line.address
         headers = [
-            ("via", f"SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{token()}"),
+            ("via", f"SIP/2.0/UDP {host}:{port};rport;branch={branch or f'z9hG4bK{token()}'}"),
             ("max-forwards", "70"),
             *[("route", route) for route in self.routes],
             ("from", self.local),
             ("to", self.remote),
             ("call-id", self.call_id),
-            ("cseq", f"{self.sequence} {method}"),
+            ("cseq", f"{number or self.sequence} {method}"),
             ("contact", self.contact),
             *([("content-type", kind)] if body else []),
         ]
@@ -184,7 +186,19 @@ class Call:
             self.mark("info", answer.at)
 
     def heard_of_invite(self, answer: Message, status: int) -> None:
-        raise NotImplementedError
+        """To an INVITE of ours within the call."""
+        if status < 200:
+            return
+        asked = next(one for one in self.seen if one.sent and one.branch == answer.branch)
+        self._acknowledge(answer.number, asked.branch if status >= 300 else "")
+        if status < 300 and answer.body:
+            self.hear(answer.body)
+
+    def _acknowledge(self, number: int, branch: str = "") -> None:
+        """The ACK of a no has its INVITE's branch."""
+        message = self.compose("ACK", number=number, branch=branch)
+        self.seen.append(message)
+        self.line.request(message, address_in(self.routes[0] if self.routes else self.target))
 
     def asked(self, request: Message, source: Address) -> None:
         """What the other side asks within the dialog."""
@@ -224,12 +238,14 @@ class Outgoing(Call):
 
     cancelled = False
 
-    def dial(self, uri: str, to: Address) -> None:
+    def dial(self, uri: str, to: Address, **more: str) -> None:
+        """`more` = headers, with _ for -."""
         host, port = self.line.address
         self.local = f"<sip:{self.number}@{host}:{port}>;tag={token()}"
         self.remote, self.target = f"<{uri}>", uri
         self.sequence, self.to = 1, to
         self.invite = self.compose("INVITE", self.offer)
+        self.invite.headers += _headers(more)
         self.seen.append(self.invite)
         self.line.request(self.invite, to)
         self.mark("dialled", self.invite.at)
@@ -253,7 +269,10 @@ class Outgoing(Call):
             self.cancel()
 
     def heard_of_invite(self, answer: Message, status: int) -> None:
-        if status < 200:
+        assert self.invite is not None
+        if answer.number != self.invite.number:
+            super().heard_of_invite(answer, status)
+        elif status < 200:
             if status >= 180:
                 self.mark("rang", answer.at)
         elif status < 300:
@@ -265,7 +284,7 @@ class Outgoing(Call):
         first = not self.answered
         self.remote, self.target = answer.get("to"), uri_in(answer.get("contact"))
         self.routes = routes_in(answer)[::-1]
-        self._acknowledge()
+        self._acknowledge(answer.number)
         if first:
             self.hear(answer.body)
             self.final = 200
@@ -273,12 +292,6 @@ class Outgoing(Call):
             self.mark("acknowledged", time.time())
             if self.cancelled:  # they crossed
                 self.hang_up()
-
-    def _acknowledge(self) -> None:
-        message = self.compose("ACK")
-        message.headers = [(n, "1 ACK" if n == "cseq" else v) for n, v in message.headers]
-        self.seen.append(message)
-        self.line.request(message, address_in(self.routes[0] if self.routes else self.target))
 
     def _refused(self, answer: Message, status: int) -> None:
         assert self.invite is not None
@@ -344,3 +357,7 @@ class Incoming(Call):
         super().end(at, final)
         if self.task is not None and self.task is not asyncio.current_task():
             self.task.cancel()
+
+
+def _headers(named: dict[str, str]) -> list[tuple[str, str]]:
+    return [(name.replace("_", "-"), value) for name, value in named.items()]

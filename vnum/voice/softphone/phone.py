@@ -35,11 +35,11 @@ class Phone:
                     await call.task
         self.line.close()
 
-    async def dial(self, uri: str, to: Address, codecs: tuple[str, ...] = ("PCMU", "PCMA")) -> Outgoing:
+    async def dial(self, uri: str, to: Address, codecs: tuple[str, ...] = ("PCMU", "PCMA"), **more: str) -> Outgoing:
         call_id = f"{token()}{token()}"
         call = Outgoing(self.line, await Sound.open(self.hz, self._host), self.number, call_id, codecs=codecs)
         self.calls[call_id] = call
-        call.dial(uri, to)
+        call.dial(uri, to, **more)
         return call
 
     def _taken(self, message: Message, source: Address) -> None:
