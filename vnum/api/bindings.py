@@ -293,11 +293,7 @@ def _refused(refusal: Refusal) -> BindResult:
 
 
 def _id(call: Call) -> UUID:
-    """Raises Refused (binding_not_found): what is no id names no binding."""
-    try:
-        return UUID(call.named("binding_id"))
-    except ValueError:
-        raise Refused(Code.BINDING_NOT_FOUND, "no binding has such an id") from None
+    return call.id_in("binding_id", Code.BINDING_NOT_FOUND, "no binding has such an id")
 
 
 def _chunks(positions: list[int]) -> list[list[int]]:

@@ -7,7 +7,6 @@ import msgspec
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import KEEPERS, PLATFORMS
 from vnum.api.bodies import Nothing, storable
-from vnum.api.callers import id_of
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.model.call_policy import GroupName, PolicyFields
@@ -55,7 +54,7 @@ class CallPolicies:
     @answers(PickedView, refuses=(Code.BINDING_NOT_FOUND,), example={"group": "after-sales"})
     async def pick(self, call: Call, asked: Picked) -> Answer:
         """Only this group of the merchant's verified callers may ring the binding, from the next route on."""
-        binding_id = id_of(call, "binding_id", Code.BINDING_NOT_FOUND)
+        binding_id = call.id_in("binding_id", Code.BINDING_NOT_FOUND)
         await self._policies.pick(binding_id, asked.group)
         return json_answer(200, PickedView(binding_id, asked.group))
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import PLATFORMS
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
@@ -53,7 +53,7 @@ class Subjects:
         """What is held about a phone, up to 500 things a page: its bindings, calls to and from it, call records that
         were not taken, and what counts against it as a caller. A page may be empty and still have a `next`."""
         page = await self._subjects.export(asked.phone, asked.after)
-        return json_answer(200, HeldList([_shown(held) for held in page.held], page.next))
+        return json_answer(200, HeldList([shown_as(Held, held) for held in page.held], page.next))
 
     @answers(
         Erased,
@@ -64,9 +64,3 @@ class Subjects:
         `recipient_erased`. Quarantine, days, calls and money stay. Answered alike again, and for an unknown phone."""
         await self._subjects.erase(asked.phone, asked.reason)
         return json_answer(200, Erased("erased"))
-
-
-def _shown(held: Held) -> Held:
-    names = ("bound_at", "expires_at", "ended_at", "call_time", "answer_time", "release_time", "at")
-    at = {name: utc(value) for name in names if (value := getattr(held, name)) is not None}
-    return msgspec.structs.replace(held, **at)

@@ -6,12 +6,12 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as, utc
 from vnum.api.auth import SHOPS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
-from vnum.model.refusals import Code, Refused
+from vnum.model.refusals import Code
 from vnum.model.webhooks import DeliveryState
 from vnum.service.orders import Name
 from vnum.service.webhooks import FIRST, PAGE, Delivery, NewWebhook, Webhook, WebhookChange
@@ -169,48 +169,18 @@ class _Keep:
             await self._once.keep(json_answer(self._status, _view(webhook)), connection)
 
 
-def _keeping(call: Call, status: int) -> _Keep:
-    return _Keep(call, status)
-
-
 def _view(webhook: Webhook, secret: str | None = None) -> WebhookView:
-    return WebhookView(
-        webhook_id=webhook.webhook_id,
-        url=webhook.url,
-        events=webhook.events,
-        active=webhook.active,
-        created_at=utc(webhook.created_at),
-        merchant_id=webhook.merchant_id,
-        former_until=webhook.former_until and utc(webhook.former_until),
-        secret=secret,
-    )
+    return shown_as(WebhookView, webhook, secret=secret)
 
 
 def _delivery(one: Delivery) -> DeliveryView:
-    return DeliveryView(
-        delivery_id=one.delivery_id,
-        event=one.event,
-        at=utc(one.at),
-        state=one.state,
-        attempts=one.attempts,
-        data=one.data,
-        due_at=utc(one.due_at) if one.state is DeliveryState.WAITING else None,
-        tried_at=one.tried_at and utc(one.tried_at),
-        failure=one.failure,
-    )
+    waits = one.state is DeliveryState.WAITING
+    return shown_as(DeliveryView, one, due_at=utc(one.due_at) if waits else None)
 
 
 def _id(call: Call) -> UUID:
-    """Raises Refused (webhook_not_found)."""
-    try:
-        return UUID(call.named("webhook_id"))
-    except ValueError:
-        raise Refused(Code.WEBHOOK_NOT_FOUND, "no subscription has such an id") from None
+    return call.id_in("webhook_id", Code.WEBHOOK_NOT_FOUND, "no subscription has such an id")
 
 
 def _delivery_id(call: Call) -> UUID:
-    """Raises Refused (delivery_not_found)."""
-    try:
-        return UUID(call.named("delivery_id"))
-    except ValueError:
-        raise Refused(Code.DELIVERY_NOT_FOUND, "no delivery has such an id") from None
+    return call.id_in("delivery_id", Code.DELIVERY_NOT_FOUND, "no delivery has such an id")
