@@ -262,7 +262,7 @@ class Messages:
             raise _erased()
         phone = self._vault.open(record["recipient"], record["binding_id"], key_id=record["key_id"])
         number = phone.partition(";")[0]
-        if self._is_ours(number):
+        if self._registry.owns(number):
             raise Refused(Code.SMS_NOT_SUPPORTED, "a virtual number takes no texts")
         if not is_mobile(number.removeprefix("+86")):
             raise Refused(Code.SMS_NOT_POSSIBLE, "the recipient's phone is a fixed line: it takes no texts")
@@ -281,12 +281,9 @@ class Messages:
         except NumberError:
             pass
         try:
-            return self._is_ours(parse_recipient(text).e164)
+            return self._registry.owns(parse_recipient(text).e164)
         except PhoneError:
             return self._registry.has(text)
-
-    def _is_ours(self, e164: str) -> bool:
-        return self._registry.has(e164.removeprefix("+86")) or self._registry.has(e164.replace("+86", "0", 1))
 
     def _content(self, new: NewMessage) -> bytes:
         asked = [new.merchant_id, new.recipient_token, new.template_id, sorted(new.params.items())]
