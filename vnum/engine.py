@@ -64,7 +64,10 @@ from vnum.service.signing import Signing
 from vnum.service.spend import Spending
 from vnum.service.subjects import Subjects
 from vnum.service.supply import Supply
+from vnum.service.take_dials import DialTaker
 from vnum.service.tariffs import Tariffs
+from vnum.service.templates import Templates
+from vnum.service.text_recipients import TextRecipients
 from vnum.service.unrecorded import Unrecorded
 from vnum.service.usage import Usages
 from vnum.service.webhooks import Webhooks
@@ -144,6 +147,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     marks: Marks
     attempts: Attempts
     dials: Dials
+    dial_taker: DialTaker
     call_lives: CallLives
     unrecorded: Unrecorded
     records: Records
@@ -163,6 +167,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     notes: Notes
     keys: ApiKeys
     messages: Messages
+    templates: Templates
     webhooks: Webhooks
     deliverer: Deliverer
     grants: Grants
@@ -193,7 +198,7 @@ async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncItera
         try:
             yield engine
         finally:
-            await engine.dials.close()
+            await engine.dial_taker.close()
             await engine.deliverer.close()
             await engine.messages.close()
     finally:
@@ -249,10 +254,12 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     binder = Binder(database, vault, registry, supply, care, spending, lifecycle, clock, cells)
     labels = Labels(database, vault, binder, clock, cells)
     lifetime = Lifetime(database, registry, supply, clock, cells)
+    dials = Dials(database, vault, labels, clock, cells, parts.policy)
     bell = Bell(parts.postgres_dsn, parts.schema)
-    dials = Dials(database, vault, labels, clock, cells, parts.policy, bell, dial_care)
     calls = Calls(database, labels, dials, cells)
     policies = Policies(parts.policy.calls)
+    templates = Templates(database, clock)
+    text_recipients = TextRecipients(database, vault, registry, cells, opt_outs.wants_no_texts, policies)
     issuer = Issuer(name=parts.issuer_name, tax_no=parts.issuer_tax_no, fapiao_item=parts.fapiao_item or FAPIAO_ITEM)
     invoices = Invoices(database, clock, parts.issuer, issuer)
     return Engine(
@@ -281,6 +288,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         marks=Marks(database, clock, policies, cells),
         attempts=Attempts(database),
         dials=dials,
+        dial_taker=DialTaker(database, vault, clock, cells, bell, dial_care),
         call_lives=CallLives(database, labels, clock, cells),
         unrecorded=unrecorded,
         records=records,
@@ -298,7 +306,8 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         bills=Bills(database, clock),
         usages=Usages(database, clock),
         spending=spending,
-        messages=Messages(database, vault, registry, clock, cells, gateway, opt_outs.wants_no_texts, policies),
+        messages=Messages(database, vault, clock, cells, gateway, templates, text_recipients),
+        templates=templates,
         webhooks=Webhooks(database, vault, clock, parts.webhook_reach),
         deliverer=deliverer,
         keys=keys,

@@ -13,7 +13,8 @@ from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.model.messages import Purpose
 from vnum.model.refusals import Code, Refused
-from vnum.service.messages import PAGE, NewMessage, NewTemplate
+from vnum.service.messages import NewMessage
+from vnum.service.templates import PAGE, NewTemplate
 
 After = Annotated[str, msgspec.Meta(max_length=64)]
 
@@ -62,6 +63,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class Messages:
     def __init__(self, engine: Engine) -> None:
         self._messages = engine.messages
+        self._templates = engine.templates
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -104,12 +106,12 @@ class Messages:
     @answers(TemplateView, status=(201,), refuses=(Code.TEMPLATE_EXISTS, Code.MESSAGE_INVALID))
     async def add_template(self, call: Call, new: NewTemplate) -> Answer:
         """Registers a template; 201. Its text never changes: another text is another template."""
-        return json_answer(201, shown_as(TemplateView, await self._messages.add_template(new, call.caller.key_id)))
+        return json_answer(201, shown_as(TemplateView, await self._templates.add(new, call.caller.key_id)))
 
     @answers(TemplateList)
     async def templates(self, call: Call, asked: TemplateQuery) -> Answer:
         """Templates in use, 500 at a time, by id."""
-        found = await self._messages.templates(asked.after)
+        found = await self._templates.page(asked.after)
         more = found[-1].template_id if len(found) == PAGE else None
         return json_answer(200, TemplateList([shown_as(TemplateView, one) for one in found], more))
 
@@ -119,5 +121,5 @@ class Messages:
         template_id = call.named("template_id")
         if not template_id.isprintable():
             raise Refused(Code.TEMPLATE_NOT_FOUND, "no template in use has such an id")
-        await self._messages.retire(template_id)
+        await self._templates.retire(template_id)
         return json_answer(200, Retired(template_id))
