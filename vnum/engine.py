@@ -34,6 +34,7 @@ from vnum.service.data_keys import make_ahead, open_vault
 from vnum.service.decide import Decider
 from vnum.service.decrypt import Decrypter
 from vnum.service.deliver import Deliverer
+from vnum.service.deliveries import Deliveries
 from vnum.service.dial_care import DialCare
 from vnum.service.dials import Dials
 from vnum.service.disputes import Disputes
@@ -169,6 +170,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     messages: Messages
     templates: Templates
     webhooks: Webhooks
+    deliveries: Deliveries
     deliverer: Deliverer
     grants: Grants
     signing: Signing
@@ -226,6 +228,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     retention = Retention(database, vault, clock, cells, parts.keep)
     opt_outs = OptOuts(database, vault, clock)
     gateway = open_gateway(parts.sms_gateway_url, parts.sms_gateway_key_file)
+    webhooks = Webhooks(database, vault, clock, parts.webhook_reach)
     deliverer = Deliverer(database, vault, clock, parts.webhook_reach, timedelta(days=parts.keep_deliveries_days))
     ends = Ends(database, cells, timedelta(seconds=SETTLED * parts.statement_timeout_s))
     pool_watch = PoolWatch(database, parts.pool_low_percent)
@@ -308,7 +311,8 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         spending=spending,
         messages=Messages(database, vault, clock, cells, gateway, templates, text_recipients),
         templates=templates,
-        webhooks=Webhooks(database, vault, clock, parts.webhook_reach),
+        webhooks=webhooks,
+        deliveries=Deliveries(database, webhooks, clock),
         deliverer=deliverer,
         keys=keys,
         grants=Grants(database, keys, clock),

@@ -11,7 +11,7 @@ from tests.faults import HeldOpen
 from vnum.model.lifecycle import EventType, Policy
 from vnum.model.refusals import Code
 from vnum.service.batch import Bound
-from vnum.service.lifecycle import NewEvent
+from vnum.service.order_events import NewEvent
 from vnum.service.orders import Parcel
 from vnum.store import bindings as stored_bindings
 from vnum.store import lifecycle as stored

@@ -20,7 +20,8 @@ from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.decrypt import Scene
 from vnum.service.labels import Label, LabelItem, Reader
-from vnum.service.lifecycle import Filed, NewEvent, Told
+from vnum.service.lifecycle import Filed, Told
+from vnum.service.order_events import NewEvent
 from vnum.service.orders import Name, Parcel
 
 

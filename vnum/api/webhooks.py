@@ -13,8 +13,9 @@ from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.model.refusals import Code
 from vnum.model.webhooks import DeliveryState
+from vnum.service.deliveries import Delivery
 from vnum.service.orders import Name
-from vnum.service.webhooks import FIRST, PAGE, Delivery, NewWebhook, Webhook, WebhookChange
+from vnum.service.webhooks import FIRST, PAGE, NewWebhook, Webhook, WebhookChange
 from vnum.store.database import Connection
 
 MOST_OVERLAP_HOURS: Final = 7 * 24
@@ -86,6 +87,7 @@ class Replayed(msgspec.Struct, frozen=True):
 class Webhooks:
     def __init__(self, engine: Engine) -> None:
         self._webhooks = engine.webhooks
+        self._deliveries = engine.deliveries
 
     def endpoints(self) -> list[Endpoint]:
         one = "/v1/webhooks/{webhook_id}"
@@ -141,19 +143,19 @@ class Webhooks:
     @answers(DeliveryList, refuses=(Code.WEBHOOK_NOT_FOUND,))
     async def deliveries(self, call: Call, asked: DeliveryQuery) -> Answer:
         """Deliveries of a state, 500 at a time, the oldest first."""
-        found = await self._webhooks.deliveries(_id(call), asked.state, call.caller, after=asked.after)
+        found = await self._deliveries.page(_id(call), asked.state, call.caller, after=asked.after)
         more = found[-1].delivery_id if len(found) == PAGE else None
         return json_answer(200, DeliveryList([_delivery(one) for one in found], more))
 
     @answers(DeliveryView, refuses=(Code.WEBHOOK_NOT_FOUND, Code.DELIVERY_NOT_FOUND))
     async def replay(self, call: Call, asked: Nothing) -> Answer:
         """Sends one delivery once more, dead or delivered, from its first attempt on."""
-        return json_answer(200, _delivery(await self._webhooks.replay(_id(call), _delivery_id(call), call.caller)))
+        return json_answer(200, _delivery(await self._deliveries.replay(_id(call), _delivery_id(call), call.caller)))
 
     @answers(Replayed, refuses=(Code.WEBHOOK_NOT_FOUND,))
     async def replay_dead(self, call: Call, asked: Nothing) -> Answer:
         """Sends every dead delivery once more; how many."""
-        return json_answer(200, Replayed(await self._webhooks.replay_dead(_id(call), call.caller)))
+        return json_answer(200, Replayed(await self._deliveries.replay_dead(_id(call), call.caller)))
 
 
 class _Keep:
