@@ -9,9 +9,8 @@ from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import ADMINS
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Instant, Reason
 from vnum.service.audit import PAGE, Entry
-from vnum.service.call_record import Instant
-from vnum.service.orders import Reason
 
 
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

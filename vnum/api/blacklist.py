@@ -9,9 +9,9 @@ from vnum.api.auth import KEEPERS, PLATFORMS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Name
 from vnum.model.refusals import Code
 from vnum.service.blacklist import PAGE, Listing, NewListing
-from vnum.service.orders import Name
 
 
 class BlacklistQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,8 @@ from vnum.api.auth import KEEPERS, PLATFORMS
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
-from vnum.model.call_policy import GroupName, PolicyFields
+from vnum.model.call_policy import PolicyFields
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
 from vnum.service.call_policies import MerchantPolicy
 
@@ -17,7 +18,7 @@ from vnum.service.call_policies import MerchantPolicy
 class Picked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`group` null = as the merchant's policy says."""
 
-    group: GroupName | None
+    group: Name | None
 
 
 class PickedView(msgspec.Struct, frozen=True):

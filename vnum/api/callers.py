@@ -9,9 +9,9 @@ from vnum.api.auth import KEEPERS, PLATFORMS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Name
 from vnum.model.refusals import Code
 from vnum.service.callers import PAGE, Caller, NewCaller
-from vnum.service.orders import Name
 
 
 class CallerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

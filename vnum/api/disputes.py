@@ -10,10 +10,9 @@ from vnum.api.auth import FINANCE, PAYERS
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import DisputeState
+from vnum.model.fields import CallId, Name, Reason
 from vnum.model.refusals import Code, Refused
 from vnum.service.disputes import PAGE
-from vnum.service.orders import Name, Reason
-from vnum.service.route import CallId
 
 MOST_ID: Final = 2**63 - 1
 """The highest id that PostgreSQL's bigint holds."""

@@ -18,11 +18,11 @@ from vnum.api.problems import ItemError, item_error
 from vnum.engine import Engine
 from vnum.finance import ZONE
 from vnum.model.bindings import State
+from vnum.model.fields import Name
 from vnum.model.numbers import Extension, Host, VirtualNumber, format_number
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.keys import Caller
 from vnum.service.labels import Found, Label, LabelItem, Reader
-from vnum.service.orders import Name
 from vnum.service.prints import PAGE, Printed, StaleLabel, Why
 
 UNPRINTED: Final = (

@@ -11,9 +11,9 @@ from vnum.api.bodies import storable
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import plain
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
 from vnum.service.merchants import PAGE, MerchantChange, MerchantState, NewMerchant
-from vnum.service.orders import Name
 
 
 class MerchantQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from vnum.api.labels import UNPRINTED, order_in, reader_of
 from vnum.api.problems import ItemError, item_error
 from vnum.engine import Engine
 from vnum.model.acting import untied
+from vnum.model.fields import Name
 from vnum.model.lifecycle import EventType, ParcelState
 from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Code, Refusal, Refused
@@ -22,7 +23,7 @@ from vnum.service.decrypt import Scene
 from vnum.service.labels import Label, LabelItem, Reader
 from vnum.service.lifecycle import Filed, Told
 from vnum.service.order_events import NewEvent
-from vnum.service.orders import Name, Parcel
+from vnum.service.orders import Parcel
 
 
 class OrderItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,10 +18,9 @@ from vnum.api.invoices import Month
 from vnum.carrier import CallFile, Encoding, Form, zone_named
 from vnum.engine import Engine
 from vnum.finance import plain
+from vnum.model.fields import Instant, Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.call_record import Instant
 from vnum.service.differences import Kind, Ours, Theirs, cells, csv_pieces
-from vnum.service.orders import Name
 from vnum.service.reconcile import MOST_TOLERANCE_S, Reconciliation, Terms
 
 SHOWN: Final = 1_000

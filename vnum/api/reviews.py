@@ -11,10 +11,10 @@ from vnum.api.auth import FINANCE
 from vnum.api.calls import UNCHARGED
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Name, Reason
 from vnum.model.refusals import Code, Refused
 from vnum.service.decide import Decision
 from vnum.service.keep import Status
-from vnum.service.orders import Name, Reason
 from vnum.service.reviews import FIRST, PAGE, Masked, Review, ReviewState
 
 

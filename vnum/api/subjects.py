@@ -8,24 +8,22 @@ from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import PLATFORMS
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import PhoneText, Reason
 from vnum.model.refusals import Code
-from vnum.service.orders import Reason
 from vnum.service.subjects import Held
-
-Phone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`after` = `next` of the page before."""
 
-    phone: Phone
+    phone: PhoneText
     after: Annotated[str, msgspec.Meta(max_length=512)] | None = None
 
 
 class Erase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`reason` stays in the audit: the request's number, say; no phone."""
 
-    phone: Phone
+    phone: PhoneText
     reason: Reason
 
 

@@ -11,8 +11,8 @@ from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.merchants import limit_text
 from vnum.engine import Engine
 from vnum.finance import plain
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.orders import Name
 from vnum.service.spend import Spend, SpendState
 
 

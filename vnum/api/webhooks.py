@@ -11,10 +11,10 @@ from vnum.api.auth import SHOPS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Name
 from vnum.model.refusals import Code
 from vnum.model.webhooks import DeliveryState
 from vnum.service.deliveries import Delivery
-from vnum.service.orders import Name
 from vnum.service.webhooks import FIRST, PAGE, NewWebhook, Webhook, WebhookChange
 from vnum.store.database import Connection
 

@@ -6,7 +6,6 @@ Nothing is decided here that route does not decide again; what can be known befo
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from os import urandom
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -19,13 +18,13 @@ from vnum.model.call_policy import Policies
 from vnum.model.call_rules import Facts, caps, refusal, told
 from vnum.model.cells import cell_of
 from vnum.model.dials import TAKE_WITHIN, DialFailure, DialState
+from vnum.model.fields import Name, PhoneText
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code, RateLimited, Refusal, Refused
 from vnum.service.clock import Clock, peek
 from vnum.service.dialled import Slots, facts_of
 from vnum.service.labels import LabelItem, Labels, Reader
-from vnum.service.orders import Name
 from vnum.service.route import Policy
 from vnum.store import audit
 from vnum.store import dials as stored
@@ -48,7 +47,7 @@ class NewDial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     merchant_id: Name
     order_id: Name
-    agent_phone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    agent_phone: PhoneText
 
 
 class Dial(msgspec.Struct, frozen=True, kw_only=True):

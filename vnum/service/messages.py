@@ -14,13 +14,13 @@ from asyncpg import Record
 from vnum.meters import MESSAGES
 from vnum.model.acting import untied
 from vnum.model.cells import cell_of, cell_of_hash
+from vnum.model.fields import Name
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.messages import MOST_PARAMS, Purpose
 from vnum.model.refusals import Code, Refused
 from vnum.outside.gateway import Gateway, Text
 from vnum.service.clock import Clock, peek
 from vnum.service.keys import Caller, Role
-from vnum.service.orders import Name
 from vnum.service.templates import Template, TemplateId, Templates, filled
 from vnum.service.text_recipients import TextRecipient, TextRecipients
 from vnum.store import audit

@@ -8,11 +8,10 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model.acting import acting
+from vnum.model.fields import Instant, Name
 from vnum.model.lifecycle import OF_PARCELS, EventType, ParcelState
 from vnum.model.refusals import Code, Refused
-from vnum.service.call_record import Instant
 from vnum.service.order_change import Locked
-from vnum.service.orders import Name
 from vnum.store import lifecycle as stored
 
 MOST_EVENTS = 500

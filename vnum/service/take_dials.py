@@ -14,13 +14,11 @@ from vnum.meters import DIALS
 from vnum.model.acting import acting
 from vnum.model.cells import cell_of
 from vnum.model.dials import RING_S, SAY_WITHIN, CallState, DialFailure, DialState
+from vnum.model.fields import CallId, Instant, Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.call_record import Instant
 from vnum.service.clock import Clock, peek
 from vnum.service.dial_care import DialCare
 from vnum.service.dials import AGENT
-from vnum.service.orders import Name
-from vnum.service.route import CallId
 from vnum.store import dials as stored
 from vnum.store.bell import Bell
 from vnum.store.database import Database

@@ -10,13 +10,13 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model.acting import untied
+from vnum.model.fields import Name
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.refusals import Code, Refused
 from vnum.model.webhooks import OF_PLATFORMS, SECRET_BYTES, Event, secret_text
 from vnum.outside.addresses import MOST_URL, Reach, UrlRefused, check_url
 from vnum.service.clock import Clock, peek
 from vnum.service.keys import Caller, Role
-from vnum.service.orders import Name
 from vnum.store import merchants as stored_merchants
 from vnum.store import webhooks as stored
 from vnum.store.database import Connection, Database
