@@ -90,7 +90,7 @@ async def test_an_extend_that_meets_an_uncommitted_rebind_waits_for_it_and_gives
     old = await late.bind("a", ttl_days=1)
     ahead = ManualClock(old.ended_at)
     late.pass_time(DAY - TICK)
-    other.engine.binder._clock = ahead
+    other.engine.binder._admission._clock = ahead
     rebind = hold("bind")
     async with asyncio.TaskGroup() as group:
         binding = group.create_task(other.bind("a", ttl_days=3))

@@ -1,7 +1,7 @@
 """One side of a SIP call, as its caller or as who is rung.
 
-It has a tone of its own and an ear for the other's, keeps every message it sent or saw, and measures its talk by
-its own clock. Times are seconds since 1970; 0.0 = it did not happen.
+It has a tone of its own and an ear for the other's, and measures its talk by its own clock. Times are seconds since
+1970; 0.0 = it did not happen.
 """
 
 import asyncio
@@ -9,24 +9,20 @@ import time
 from dataclasses import dataclass, field
 from enum import Enum
 
+from vnum.voice.softphone.dialog import Dialog
 from vnum.voice.softphone.sip import (
     CODECS,
     EVENTS,
     Address,
-    Line,
     Media,
     Message,
     address_in,
-    parameter,
     routes_in,
     sdp,
     token,
     uri_in,
 )
 from vnum.voice.softphone.sound import Sound
-
-REASONS = {100: "Trying", 180: "Ringing", 200: "OK", 302: "Moved Temporarily", 481: "Call Does Not Exist",
-           486: "Busy Here", 487: "Request Terminated", 603: "Decline"}  # fmt: skip
 
 
 class Keys(Enum):
@@ -48,18 +44,10 @@ class Manners:
 
 
 @dataclass
-class Call:
+class Call(Dialog):
     """One side of a call."""
 
-    line: Line
-    sound: Sound
-    number: str
-    call_id: str
-    local: str = ""
-    remote: str = ""
-    target: str = ""
-    routes: list[str] = field(default_factory=list)
-    sequence: int = 0
+    sound: Sound = field(kw_only=True)
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
     invite: Message | None = None
     media: Media | None = None
@@ -73,7 +61,6 @@ class Call:
     ended: float = 0.0  # also the moment of the answer to our BYE
     info: float = 0.0
     taken_info: set[int] = field(default_factory=set)
-    seen: list[Message] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, moment: str) -> None:
@@ -112,46 +99,6 @@ class Call:
     @property
     def ours(self) -> tuple[int, ...]:
         return tuple(CODECS[name] for name in self.codecs)
-
-    def send(self, method: str, body: str = "", kind: str = "application/sdp") -> Message:
-        """A request within the dialog; ACK has the number of its INVITE."""
-        if method != "ACK":
-            self.sequence += 1
-        message = self.compose(method, body, kind)
-        self.seen.append(message)
-        self.line.request(message, address_in(self.routes[0] if self.routes else self.target))
-        return message
-
-    def compose(self, method: str, body: str = "", kind: str = "application/sdp") -> Message:
-        host, port = self.line.address
-        headers = [
-            ("via", f"SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{token()}"),
-            ("max-forwards", "70"),
-            *[("route", route) for route in self.routes],
-            ("from", self.local),
-            ("to", self.remote),
-            ("call-id", self.call_id),
-            ("cseq", f"{self.sequence} {method}"),
-            ("contact", self.contact),
-            *([("content-type", kind)] if body else []),
-        ]
-        return Message(f"{method} {self.target} SIP/2.0", headers, body)
-
-    @property
-    def contact(self) -> str:
-        host, port = self.line.address
-        return f"<sip:{self.number}@{host}:{port}>"
-
-    def reply(self, request: Message, status: int, source: Address, body: str = "") -> Message:
-        headers = [(name, value) for name, value in request.headers if name in ("via", "record-route")]
-        mine = self.local if self.local and parameter(self.local, "tag") else request.get("to")
-        headers += [("from", request.get("from")), ("to", mine), ("call-id", self.call_id)]
-        headers += [("cseq", request.get("cseq")), ("contact", self.contact)]
-        headers += [("content-type", "application/sdp")] if body else []
-        answer = Message(f"SIP/2.0 {status} {REASONS[status]}", headers, body)
-        self.seen.append(answer)
-        self.line.answer(request, answer, source)
-        return answer
 
     def hear(self, sdp_text: str) -> None:
         self.media = Media.parse(sdp_text)
