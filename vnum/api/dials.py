@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as, utc
 from vnum.api.auth import SHOPS, SWITCHES
 from vnum.api.bindings import number_of
 from vnum.api.endpoint import Call, Endpoint, answers
@@ -112,17 +112,12 @@ class Dials:
 
 
 def _shown(dial: Dial, *, kept: bool = False) -> Answer:
-    binding = dial.binding
-    view = DialView(
+    view = shown_as(
+        DialView,
+        dial.binding,
         call_id=dial.call_id,
         state=dial.state,
-        merchant_id=binding.merchant_id,
-        order_id=binding.order_id,
-        binding_id=binding.binding_id,
-        host=binding.host,
-        extension=binding.extension,
-        number=number_of(binding),
-        expires_at=utc(binding.expires_at),
+        number=number_of(dial.binding),
         take_by=utc(dial.take_by),
     )
     return json_answer(201, view, kept=kept)
