@@ -53,6 +53,7 @@ from vnum.service.marks import Marks
 from vnum.service.merchants import Merchants
 from vnum.service.messages import Messages
 from vnum.service.notes import Notes
+from vnum.service.occupancy import Occupancy
 from vnum.service.opt_outs import OptOuts
 from vnum.service.prints import Prints
 from vnum.service.reconcile import Reconciler
@@ -133,6 +134,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     supply: Supply
     care: Care
+    occupancy: Occupancy
     binder: Binder
     lifetime: Lifetime
     lifecycle: Lifecycle
@@ -233,9 +235,10 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     ends = Ends(database, cells, timedelta(seconds=SETTLED * parts.statement_timeout_s))
     pool_watch = PoolWatch(database, parts.pool_low_percent)
     unrecorded, dial_care = Unrecorded(database, clock), DialCare(database, cells)
+    occupancy = Occupancy(database, pool, registry, clock)
     care = Care(
         database,
-        pool,
+        occupancy,
         registry,
         supply,
         vault,
@@ -276,6 +279,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         registry=registry,
         supply=supply,
         care=care,
+        occupancy=occupancy,
         binder=binder,
         lifetime=lifetime,
         lifecycle=lifecycle,
