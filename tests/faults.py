@@ -148,3 +148,7 @@ class HeldOpen:
         self.reached.set()
         async with asyncio.timeout(60):
             await self.go_on.wait()
+
+
+Hold = Callable[..., HeldOpen]
+"""The fixture `hold` of the races: (module, statement's name, before=False)."""

@@ -34,6 +34,7 @@ from vnum.service.data_keys import make_ahead, open_vault
 from vnum.service.decide import Decider
 from vnum.service.decrypt import Decrypter
 from vnum.service.deliver import Deliverer
+from vnum.service.deliveries import Deliveries
 from vnum.service.dial_care import DialCare
 from vnum.service.dials import Dials
 from vnum.service.disputes import Disputes
@@ -52,6 +53,7 @@ from vnum.service.marks import Marks
 from vnum.service.merchants import Merchants
 from vnum.service.messages import Messages
 from vnum.service.notes import Notes
+from vnum.service.occupancy import Occupancy
 from vnum.service.opt_outs import OptOuts
 from vnum.service.prints import Prints
 from vnum.service.reconcile import Reconciler
@@ -64,7 +66,10 @@ from vnum.service.signing import Signing
 from vnum.service.spend import Spending
 from vnum.service.subjects import Subjects
 from vnum.service.supply import Supply
+from vnum.service.take_dials import DialTaker
 from vnum.service.tariffs import Tariffs
+from vnum.service.templates import Templates
+from vnum.service.text_recipients import TextRecipients
 from vnum.service.unrecorded import Unrecorded
 from vnum.service.usage import Usages
 from vnum.service.webhooks import Webhooks
@@ -129,6 +134,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     supply: Supply
     care: Care
+    occupancy: Occupancy
     binder: Binder
     lifetime: Lifetime
     lifecycle: Lifecycle
@@ -144,6 +150,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     marks: Marks
     attempts: Attempts
     dials: Dials
+    dial_taker: DialTaker
     call_lives: CallLives
     unrecorded: Unrecorded
     records: Records
@@ -163,7 +170,9 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     notes: Notes
     keys: ApiKeys
     messages: Messages
+    templates: Templates
     webhooks: Webhooks
+    deliveries: Deliveries
     deliverer: Deliverer
     grants: Grants
     signing: Signing
@@ -193,7 +202,7 @@ async def open_engine(parts: Parts, *, clock: Clock | None = None) -> AsyncItera
         try:
             yield engine
         finally:
-            await engine.dials.close()
+            await engine.dial_taker.close()
             await engine.deliverer.close()
             await engine.messages.close()
     finally:
@@ -221,13 +230,15 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     retention = Retention(database, vault, clock, cells, parts.keep)
     opt_outs = OptOuts(database, vault, clock)
     gateway = open_gateway(parts.sms_gateway_url, parts.sms_gateway_key_file)
+    webhooks = Webhooks(database, vault, clock, parts.webhook_reach)
     deliverer = Deliverer(database, vault, clock, parts.webhook_reach, timedelta(days=parts.keep_deliveries_days))
     ends = Ends(database, cells, timedelta(seconds=SETTLED * parts.statement_timeout_s))
     pool_watch = PoolWatch(database, parts.pool_low_percent)
     unrecorded, dial_care = Unrecorded(database, clock), DialCare(database, cells)
+    occupancy = Occupancy(database, pool, registry, clock)
     care = Care(
         database,
-        pool,
+        occupancy,
         registry,
         supply,
         vault,
@@ -249,10 +260,12 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
     binder = Binder(database, vault, registry, supply, care, spending, lifecycle, clock, cells)
     labels = Labels(database, vault, binder, clock, cells)
     lifetime = Lifetime(database, registry, supply, clock, cells)
+    dials = Dials(database, vault, labels, clock, cells, parts.policy)
     bell = Bell(parts.postgres_dsn, parts.schema)
-    dials = Dials(database, vault, labels, clock, cells, parts.policy, bell, dial_care)
     calls = Calls(database, labels, dials, cells)
     policies = Policies(parts.policy.calls)
+    templates = Templates(database, clock)
+    text_recipients = TextRecipients(database, vault, registry, cells, opt_outs.wants_no_texts, policies)
     issuer = Issuer(name=parts.issuer_name, tax_no=parts.issuer_tax_no, fapiao_item=parts.fapiao_item or FAPIAO_ITEM)
     invoices = Invoices(database, clock, parts.issuer, issuer)
     return Engine(
@@ -266,6 +279,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         registry=registry,
         supply=supply,
         care=care,
+        occupancy=occupancy,
         binder=binder,
         lifetime=lifetime,
         lifecycle=lifecycle,
@@ -281,6 +295,7 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         marks=Marks(database, clock, policies, cells),
         attempts=Attempts(database),
         dials=dials,
+        dial_taker=DialTaker(database, vault, clock, cells, bell, dial_care),
         call_lives=CallLives(database, labels, clock, cells),
         unrecorded=unrecorded,
         records=records,
@@ -298,8 +313,10 @@ def assemble(parts: Parts, database: Database, pool: RedisPool, vault: Vault, cl
         bills=Bills(database, clock),
         usages=Usages(database, clock),
         spending=spending,
-        messages=Messages(database, vault, registry, clock, cells, gateway, opt_outs.wants_no_texts, policies),
-        webhooks=Webhooks(database, vault, clock, parts.webhook_reach),
+        messages=Messages(database, vault, clock, cells, gateway, templates, text_recipients),
+        templates=templates,
+        webhooks=webhooks,
+        deliveries=Deliveries(database, webhooks, clock),
         deliverer=deliverer,
         keys=keys,
         grants=Grants(database, keys, clock),

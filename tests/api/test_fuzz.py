@@ -27,7 +27,7 @@ Stocked = tuple[World, dict[str, list[object]]]
 async def stocked(open_world: OpenWorld, gateway: Receiver, tmp_path: Path) -> AsyncIterator[Stocked]:
     """A world in which there is one of everything, and the names of it. Texts go to a gateway of its own."""
     async with open_world(**texts_by(gateway, tmp_path)) as world:
-        await world.engine.dials.bell.close()  # who asks for orders is answered at once: nobody makes any
+        await world.engine.dial_taker.bell.close()  # who asks for orders is answered at once: nobody makes any
         yield world, await stock(world)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.engines import DAY, World, request
-from tests.faults import HeldOpen
+from tests.faults import Hold
 from vnum import finance
 from vnum.finance import Period
 from vnum.model.bindings import Binding
@@ -122,14 +122,11 @@ async def closing(world: World) -> "asyncio.Task[None]":
 
 
 @pytest.mark.parametrize("act", ["bind", "extend", "release"])
-async def test_a_close_waits_for_what_was_under_way(
-    eve: list[World], monkeypatch: pytest.MonkeyPatch, act: str
-) -> None:
+async def test_a_close_waits_for_what_was_under_way(eve: list[World], hold: Hold, act: str) -> None:
     """A statement with an instant in October, not yet committed when the month is closed: it counts for October."""
     closer, writer = eve[:2]
     binding = await writer.bind("before")
-    under_way = HeldOpen(getattr(stored, act))
-    monkeypatch.setattr(stored, act, under_way)
+    under_way = hold(stored, act)
     acts = {
         "bind": lambda: writer.bind("late", 2),
         "extend": lambda: writer.engine.lifetime.extend(binding.binding_id, 7),
@@ -147,11 +144,10 @@ async def test_a_close_waits_for_what_was_under_way(
     await audit(closer)
 
 
-async def test_a_close_waits_for_a_call_record_under_way(eve: list[World], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_close_waits_for_a_call_record_under_way(eve: list[World], hold: Hold) -> None:
     closer, writer = eve[:2]
     binding = await writer.bind("a")
-    under_way = HeldOpen(stored_calls.file)
-    monkeypatch.setattr(stored_calls, "file", under_way)
+    under_way = hold(stored_calls, "file")
     call = record(binding, "call", MONTH_END - SECOND, seconds=60)
     writing = asyncio.create_task(writer.engine.records.report([call]))
     await under_way.reached.wait()
@@ -169,12 +165,9 @@ async def test_a_close_waits_for_a_call_record_under_way(eve: list[World], monke
 # What began with an October instant, and writes after the mark
 
 
-async def test_a_bind_that_slept_over_the_close_is_stamped_anew(
-    eve: list[World], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_bind_that_slept_over_the_close_is_stamped_anew(eve: list[World], hold: Hold) -> None:
     closer, writer = eve[:2]
-    slept = HeldOpen(stored.bind, before=True)
-    monkeypatch.setattr(stored, "bind", slept)
+    slept = hold(stored, "bind", before=True)
     binding = asyncio.create_task(writer.bind("a", ttl_days=3))
     await slept.reached.wait()
     set_clock(closer, MONTH_END + timedelta(hours=3))

@@ -4,32 +4,17 @@ A late worker is one that read the clock and the binding in time, and writes whe
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.engines import DAY, TICK, World, slot_of
-from tests.faults import HeldOpen
+from tests.faults import Hold
 from vnum.model.bindings import Binding
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import ManualClock
 from vnum.service.labels import LabelItem
 from vnum.store import bindings as stored
-
-Hold = Callable[..., HeldOpen]
-
-
-@pytest.fixture
-def hold(monkeypatch: pytest.MonkeyPatch) -> Hold:
-    """Holds the next call of a statement: `before` it, or in its open transaction."""
-
-    def held(name: str, *, before: bool = False) -> HeldOpen:
-        holding = HeldOpen(getattr(stored, name), before=before)
-        monkeypatch.setattr(stored, name, holding)
-        return holding
-
-    return held
 
 
 @pytest.fixture
@@ -52,7 +37,7 @@ async def test_a_late_extend_does_not_revive_what_expired(two: tuple[World, Worl
     late, _ = two
     binding = await late.bind("a", ttl_days=1)
     late.pass_time(DAY - TICK)
-    stalled = hold("extend", before=True)
+    stalled = hold(stored, "extend", before=True)
     extend = stalled.real
     stalled.real = lambda *args: extend(*args[:-1], late.now)  # as PostgreSQL's clock does: read by the statement
     async with asyncio.TaskGroup() as group:
@@ -69,7 +54,7 @@ async def test_a_late_extend_leaves_an_order_its_new_binding(two: tuple[World, W
     late, other = two
     old = await late.bind("a", ttl_days=1)
     late.pass_time(DAY - TICK)
-    stalled = hold("extend", before=True)
+    stalled = hold(stored, "extend", before=True)
     async with asyncio.TaskGroup() as group:
         extending = group.create_task(refusal(late.engine.lifetime.extend(old.binding_id, 7)))
         await stalled.reached.wait()
@@ -90,8 +75,8 @@ async def test_an_extend_that_meets_an_uncommitted_rebind_waits_for_it_and_gives
     old = await late.bind("a", ttl_days=1)
     ahead = ManualClock(old.ended_at)
     late.pass_time(DAY - TICK)
-    other.engine.binder._clock = ahead
-    rebind = hold("bind")
+    other.engine.binder._admission._clock = ahead
+    rebind = hold(stored, "bind")
     async with asyncio.TaskGroup() as group:
         binding = group.create_task(other.bind("a", ttl_days=3))
         await rebind.reached.wait()
@@ -110,7 +95,7 @@ async def test_a_late_act_never_touches_the_next_owner_of_the_slot(
     """The worker slept through expiry and quarantine, and the slot was lent to somebody else."""
     late, other = two
     old = await late.bind("a", 1, ttl_days=1)
-    stalled = hold(late_act, before=True)
+    stalled = hold(stored, late_act, before=True)
     act = {"extend": late.engine.lifetime.extend, "release": late.engine.lifetime.release}[late_act]
     async with asyncio.TaskGroup() as group:
         acting = group.create_task(refusal(act(old.binding_id, {"extend": 7, "release": "late"}[late_act])))  # type: ignore[operator]

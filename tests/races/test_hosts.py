@@ -8,7 +8,7 @@ import pytest
 
 from billing import drain
 from tests.engines import DAY, HOST, TICK, World, request, the
-from tests.faults import HeldOpen
+from tests.faults import HeldOpen, Hold
 from vnum.model.hosts import HostState
 from vnum.model.refusals import Code, Refused, Shortage
 from vnum.service import hosts as hosts_service
@@ -34,7 +34,7 @@ async def state(world: World) -> str:
 
 
 async def test_retiring_waits_for_a_bind_under_way_and_then_refuses(
-    workers: list[World], monkeypatch: pytest.MonkeyPatch
+    workers: list[World], monkeypatch: pytest.MonkeyPatch, hold: Hold
 ) -> None:
     first, other = workers[:2]
     await first.host()
@@ -47,8 +47,7 @@ async def test_retiring_waits_for_a_bind_under_way_and_then_refuses(
         return found
 
     monkeypatch.setattr(drain, "_listed", looked)
-    under_way = HeldOpen(stored.bind)
-    monkeypatch.setattr(stored, "bind", under_way)
+    under_way = hold(stored, "bind")
     async with asyncio.TaskGroup() as group:
         binding = group.create_task(other.bind("a"))
         await under_way.reached.wait()
@@ -62,15 +61,12 @@ async def test_retiring_waits_for_a_bind_under_way_and_then_refuses(
     assert await state(first) == "active", "and the host is what it was"
 
 
-async def test_a_bind_that_begins_after_the_retirement_gets_no_slot(
-    workers: list[World], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_bind_that_begins_after_the_retirement_gets_no_slot(workers: list[World], hold: Hold) -> None:
     """The worker has drawn a slot already, by a copy of the hosts that is a second old."""
     first, other = workers[:2]
     await first.host()
     await other.engine.registry.refresh(force=True)
-    late = HeldOpen(stored.bind, before=True)
-    monkeypatch.setattr(stored, "bind", late)
+    late = hold(stored, "bind", before=True)
     async with asyncio.TaskGroup() as group:
         outcome = group.create_task(other.try_bind("a"))
         await late.reached.wait()

@@ -7,28 +7,16 @@ from typing import Any
 import pytest
 
 from tests.engines import DAY, TICK, World, phone
-from tests.faults import HeldOpen
+from tests.faults import Hold
 from vnum.model.lifecycle import EventType, Policy
 from vnum.model.refusals import Code
 from vnum.service.batch import Bound
-from vnum.service.lifecycle import NewEvent
+from vnum.service.order_events import NewEvent
 from vnum.service.orders import Parcel
 from vnum.store import bindings as stored_bindings
 from vnum.store import lifecycle as stored
 
 from .test_ends import refusal, row_of, until_waiting
-
-Hold = Callable[..., HeldOpen]
-
-
-@pytest.fixture
-def hold(monkeypatch: pytest.MonkeyPatch) -> Hold:
-    def held(module: Any, name: str, *, before: bool = False) -> HeldOpen:
-        holding = HeldOpen(getattr(module, name), before=before)
-        monkeypatch.setattr(module, name, holding)
-        return holding
-
-    return held
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.engines import World
-from tests.faults import HeldOpen
+from tests.faults import HeldOpen, Hold
 from tests.races.test_close import (
     MONTH_END,
     OCTOBER,
@@ -67,12 +67,11 @@ async def state(world: World, review: UUID) -> Any:
 # A close in between
 
 
-async def test_a_close_waits_for_an_acceptance_under_way(eve: list[World], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_close_waits_for_an_acceptance_under_way(eve: list[World], hold: Hold) -> None:
     """Written, not yet committed when the month is marked: the invoice has the accepted record."""
     closer, decider = eve[:2]
     review = await conflict(decider)
-    under_way = HeldOpen(stored.replace)
-    monkeypatch.setattr(stored, "replace", under_way)
+    under_way = hold(stored, "replace")
     deciding = asyncio.create_task(decide(decider, review, Decision.ACCEPT))
     await under_way.reached.wait()
     set_clock(closer, MONTH_END + timedelta(hours=3))
@@ -86,14 +85,11 @@ async def test_a_close_waits_for_an_acceptance_under_way(eve: list[World], monke
     await audit(closer)
 
 
-async def test_an_acceptance_that_slept_over_the_mark_is_refused(
-    eve: list[World], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_acceptance_that_slept_over_the_mark_is_refused(eve: list[World], hold: Hold) -> None:
     """It had looked at the open month; its statement judges again, and nothing of it stays."""
     closer, decider = eve[:2]
     review = await conflict(decider)
-    slept = HeldOpen(stored.replace, before=True)
-    monkeypatch.setattr(stored, "replace", slept)
+    slept = hold(stored, "replace", before=True)
     deciding = asyncio.create_task(decide(decider, review, Decision.ACCEPT))
     await slept.reached.wait()
     set_clock(closer, MONTH_END + timedelta(hours=3))
@@ -131,13 +127,10 @@ async def test_a_close_and_an_acceptance_at_once_agree(eve: list[World], hops: i
 
 
 @pytest.mark.parametrize("second", [Decision.ACCEPT, Decision.DISCARD])
-async def test_of_two_deciders_the_second_finds_it_decided(
-    eve: list[World], monkeypatch: pytest.MonkeyPatch, second: Decision
-) -> None:
+async def test_of_two_deciders_the_second_finds_it_decided(eve: list[World], hold: Hold, second: Decision) -> None:
     one, two = eve[:2]
     review = await conflict(one)
-    under_way = HeldOpen(stored.replace)
-    monkeypatch.setattr(stored, "replace", under_way)
+    under_way = hold(stored, "replace")
     first = asyncio.create_task(decide(one, review, Decision.ACCEPT))
     await under_way.reached.wait()
     late = asyncio.create_task(decide(two, review, second))

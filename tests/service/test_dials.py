@@ -13,12 +13,13 @@ from vnum.model.dials import CallState, DialState
 from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Code, RateLimited, Refused
 from vnum.service.blacklist import Direction, NewListing
-from vnum.service.dials import Dial, DialToMake, NewDial, StateOfCall, TakeDials
+from vnum.service.dials import Dial, NewDial
 from vnum.service.hosts import NewHost
 from vnum.service.labels import EVERYONE, Reader
 from vnum.service.opt_outs import OptOut
 from vnum.service.records import CallRecord, Status
 from vnum.service.route import Action, Policy, RouteRequest
+from vnum.service.take_dials import DialToMake, StateOfCall, TakeDials
 from vnum.store import dials as stored
 
 AGENT = "13800000001"
@@ -35,12 +36,12 @@ async def order(world: World, order_id: str = "a", agent: str = AGENT, reader: R
 
 
 async def take(world: World, most: int = 10) -> list[str]:
-    return [one.call_id for one in await world.engine.dials.take(TakeDials(most=most, wait_seconds=0))]
+    return [one.call_id for one in await world.engine.dial_taker.take(TakeDials(most=most, wait_seconds=0))]
 
 
 async def tell(world: World, call_id: str, *states: CallState) -> list[bool]:
     items = [StateOfCall(call_id=call_id, state=state, at=world.now) for state in states]
-    return [one.new for one in await world.engine.dials.tell(items)]
+    return [one.new for one in await world.engine.dial_taker.tell(items)]
 
 
 async def shown(world: World, merchant: str = "m", reader: Reader = EVERYONE) -> list[tuple[DialState, str | None]]:
@@ -53,7 +54,7 @@ async def test_a_call_from_the_order_to_the_record(world: World) -> None:
     dial = await order(world)
     assert (dial.state, dial.binding.binding_id) == (DialState.QUEUED, lent.binding_id)
     assert await shown(world) == [(DialState.QUEUED, None)]
-    (taken,) = await world.engine.dials.take(NOW)
+    (taken,) = await world.engine.dial_taker.take(NOW)
     assert taken == DialToMake(
         call_id=dial.call_id,
         agent=f"+86{AGENT}",
@@ -189,7 +190,7 @@ async def test_a_switch_that_is_gone_takes_nothing(world: World) -> None:
     """Killed while it waited: the order is there for the next at once."""
     await world.bind("a")
     ordered = (await order(world)).call_id
-    assert await world.engine.dials.take(TakeDials(wait_seconds=20), lambda: False) == []
+    assert await world.engine.dial_taker.take(TakeDials(wait_seconds=20), lambda: False) == []
     assert await take(world) == [ordered]
 
 
@@ -258,7 +259,7 @@ async def test_states_of_calls_that_nobody_ordered(world: World) -> None:
     assert await world.count("call_states WHERE call_id = 'c'") == 3
     late = StateOfCall(call_id="c", state=CallState.ENDED, at=world.now + 6 * MINUTE)
     with pytest.raises(Refused) as refused:
-        await world.engine.dials.tell([late])
+        await world.engine.dial_taker.tell([late])
     assert the(refused).code is Code.TIME_IN_FUTURE
 
 
@@ -289,9 +290,9 @@ async def test_a_merchant_orders_so_many_a_minute(world: World) -> None:
 
 async def test_who_waits_is_woken_by_an_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long before he would look by himself; as many wait as there are connections, and hold none."""
-    monkeypatch.setattr("vnum.service.dials.LOOK_AGAIN_S", 600.0)
+    monkeypatch.setattr("vnum.service.take_dials.LOOK_AGAIN_S", 600.0)
     await world.bind("a")
-    dials, real, looked, all_looked = world.engine.dials, stored.take, [0], asyncio.Event()
+    taker, real, looked, all_looked = world.engine.dial_taker, stored.take, [0], asyncio.Event()
 
     async def counted(*args: Any) -> Any:
         found = await real(*args)
@@ -301,12 +302,12 @@ async def test_who_waits_is_woken_by_an_order(world: World, monkeypatch: pytest.
         return found
 
     monkeypatch.setattr(stored, "take", counted)
-    waiting = [asyncio.create_task(dials.take(TakeDials(most=1, wait_seconds=30))) for _ in range(3)]
+    waiting = [asyncio.create_task(taker.take(TakeDials(most=1, wait_seconds=30))) for _ in range(3)]
     await all_looked.wait()
     dial = await order(world)
     done, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=60)
     assert [one.call_id for task in done for one in task.result()] == [dial.call_id]
-    await dials.close()
+    await taker.close()
     assert [await task for task in rest] == [[], []]
 
 
@@ -344,4 +345,4 @@ async def test_in_several_cells(world: World) -> None:
     assert sorted(await take(wide)) == sorted(ids)
     assert await tell(wide, ids[0], CallState.RINGING_AGENT) == [True]
     assert await wide.count("dials WHERE state = 'ringing_agent'") == 1
-    await wide.engine.dials.close()
+    await wide.engine.dial_taker.close()

@@ -17,8 +17,8 @@ from vnum.service import retention as service
 from vnum.service.call_record import CallRecord
 from vnum.service.clock import ManualClock
 from vnum.service.labels import LabelItem, Reader
-from vnum.service.lifecycle import NewEvent
 from vnum.service.notes import NewRerating
+from vnum.service.order_events import NewEvent
 from vnum.service.records import Status
 from vnum.service.retention import Retention
 from vnum.store import retention as stored

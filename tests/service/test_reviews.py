@@ -10,39 +10,17 @@ import pytest
 
 from tests.engines import DAY, HOST, World, on_pool, the, unknown_id
 from vnum.engine import Engine, assemble
-from vnum.model.bindings import Binding
 from vnum.model.refusals import Code, Refused
 from vnum.service.decide import Decided, Decision
 from vnum.service.keep import NotTaken, Status
 from vnum.service.records import CallRecord, Reported
 from vnum.service.reviews import Review, ReviewState
 
+from .test_records import CALLER, lent, record
+
 SECOND = timedelta(seconds=1)
-CALLER = "13800000000"
 MONTH_END = datetime(2026, 10, 31, 16, 0, tzinfo=UTC)
 """October's, in Asia/Shanghai."""
-
-
-def record(world: World, binding: Binding, **given: Any) -> CallRecord:
-    """A call of 61 seconds that has just ended; what is given stands in its place."""
-    ended = world.now
-    fields: dict[str, Any] = {
-        "call_id": "call",
-        "host": HOST,
-        "extension": binding.extension,
-        "caller": CALLER,
-        "call_time": ended - 70 * SECOND,
-        "answer_time": ended - 61 * SECOND,
-        "release_time": ended,
-    }
-    return CallRecord(**(fields | given))
-
-
-async def lent(world: World) -> Binding:
-    """A binding that was made two hours ago."""
-    binding = await world.bind("a")
-    world.pass_time(timedelta(hours=2))
-    return binding
 
 
 async def report(world: World, one: CallRecord) -> Reported:

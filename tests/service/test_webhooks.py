@@ -451,11 +451,11 @@ async def test_a_day_of_attempts_then_it_is_dead_and_can_be_replayed(world: Worl
     assert await states(world) == {"waiting": 1}
     await run_days(world, 0.3)
     assert len(receiver.got) == ATTEMPTS
-    (dead,) = await world.engine.webhooks.deliveries(webhook.webhook_id, DeliveryState.DEAD, PLATFORM)
+    (dead,) = await world.engine.deliveries.page(webhook.webhook_id, DeliveryState.DEAD, PLATFORM)
     assert (dead.attempts, dead.failure) == (ATTEMPTS, "status 500")
     assert await deliver(world) == 0
     receiver.answer = lambda _: 204
-    replayed = await world.engine.webhooks.replay(webhook.webhook_id, dead.delivery_id, PLATFORM)
+    replayed = await world.engine.deliveries.replay(webhook.webhook_id, dead.delivery_id, PLATFORM)
     assert (replayed.state, replayed.attempts) == (DeliveryState.WAITING, 0)
     assert await deliver(world) == 1
     assert await states(world) == {"delivered": 1}
@@ -467,7 +467,7 @@ async def test_all_dead_ones_are_replayed_at_once(world: World, receiver: Receiv
     for binding in await world.fill(5):
         await world.engine.lifetime.release(binding.binding_id, "x")
     await world.owner.execute("UPDATE webhook_deliveries SET state = 'dead', attempts = 13")
-    assert await world.engine.webhooks.replay_dead(webhook.webhook_id, PLATFORM) == 5
+    assert await world.engine.deliveries.replay_dead(webhook.webhook_id, PLATFORM) == 5
     assert await deliver(world) == 5
 
 
@@ -558,7 +558,7 @@ async def test_a_merchants_url_is_never_followed_into_own_networks(world: World,
     binding = await world.bind("a")
     await world.engine.lifetime.release(binding.binding_id, "x")
     assert await deliver(world) == 1
-    (waiting,) = await world.engine.webhooks.deliveries(webhook.webhook_id, DeliveryState.WAITING, merchant)
+    (waiting,) = await world.engine.deliveries.page(webhook.webhook_id, DeliveryState.WAITING, merchant)
     assert waiting.failure == "address_refused"
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from tests.voice.office import Office, Order, Talk, callee_number, caller_number
+from tests.voice.office import Office
+from tests.voice.talk import Order, Talk, callee_number, caller_number
 from vnum.voice.softphone.call import Manners
 
 SERVED = "served"

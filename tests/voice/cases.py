@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.voice.office import HOST, LIMIT_S, SHOP, SHORT, SLACK_S, Office, Order, Talk, instant
+from tests.voice.office import HOST, LIMIT_S, SHOP, SHORT, SLACK_S, Office, instant
 from tests.voice.switches import WARNING_S
+from tests.voice.talk import Order, Talk
 from vnum.service.keys import Role
 from vnum.voice.softphone.call import Incoming, Keys, Manners, Outgoing
 

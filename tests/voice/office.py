@@ -3,7 +3,6 @@
 import asyncio
 import re
 import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import asyncpg
 
 from tests.voice.running import Program, free_port, server
 from tests.voice.switches import Setup, Switch, uri
+from tests.voice.talk import Order, Talk, callee_number
 from vnum.engine import Engine, Parts, open_engine
 from vnum.model.bindings import Binding
 from vnum.model.orders import OrderStatus
@@ -31,7 +31,6 @@ from vnum.store.migrate import drop, migrate
 from vnum.voice.softphone.call import Call, Incoming, Keys, Manners, Outgoing
 from vnum.voice.softphone.phone import Phone, Trunk
 from vnum.voice.softphone.sip import LOOPBACK, user_in
-from vnum.voice.softphone.sound import tone
 
 HOST = "18400913965"
 ROLES = (Role.PLATFORM, Role.MERCHANT, Role.FINANCE, Role.SWITCH)
@@ -46,78 +45,6 @@ TAIL_S = 0.3
 
 SLACK_S = 0.1
 """Charged talk and the phones' own measure may differ by so much."""
-
-
-def caller_number(n: int) -> str:
-    return f"137{n:08}"
-
-
-def callee_number(n: int) -> str:
-    return f"139{n:08}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """The nth order: its number, and the phones of caller and recipient with their tones."""
-
-    n: int
-    merchant_id: str
-    binding: Binding
-
-    @property
-    def caller(self) -> str:
-        return caller_number(self.n)
-
-    @property
-    def callee(self) -> str:
-        return callee_number(self.n)
-
-    @property
-    def tones(self) -> tuple[int, int]:
-        """Caller's and callee's, in Hz; 24 orders have tones of their own."""
-        return tone(2 * self.n), tone(2 * self.n + 1)
-
-
-@dataclass
-class Talk:
-    """Both sides of a call that was answered. `out` = who dialled; of an ordered call, the agent, who was rung."""
-
-    order: Order
-    out: Call
-    came: Incoming
-
-    async def both_ways(self, seconds: float = 0.3, since: float = 0.0) -> None:
-        """Until each has heard that much of the other."""
-        mine, theirs = self.order.tones
-        await self.came.sound.until_tone(mine, seconds, since)
-        await self.out.sound.until_tone(theirs, seconds, since)
-
-    @property
-    def least_s(self) -> float:
-        """Talk that is beyond doubt: from the ACK of the callee's answer to the first BYE."""
-        return self.parted - self.came.acknowledged
-
-    @property
-    def most_s(self) -> float:
-        """From the callee's answer until both sides knew of the end."""
-        return max(self.out.ended, self.came.ended) - self.came.answered
-
-    @property
-    def parted(self) -> float:
-        return min(self.out.parted, self.came.parted)
-
-    async def until(self, at: float) -> None:
-        """They talk on to that time, in seconds since 1970."""
-        await asyncio.sleep(at - time.time())
-
-    async def end(self) -> None:
-        """The caller hangs up."""
-        self.out.hang_up()
-        await self.over()
-
-    async def over(self) -> None:
-        await self.out.until("ended")
-        await self.came.until("ended")
 
 
 @dataclass

@@ -8,7 +8,8 @@ import asyncio
 from typing import Any
 
 from tests.voice.cases import BUSY, NO_ANSWER, NORMAL
-from tests.voice.office import Office, Order, Talk, instant
+from tests.voice.office import Office, instant
+from tests.voice.talk import Order, Talk
 from vnum.voice.softphone.call import Incoming, Manners
 
 ANSWERS = Manners()

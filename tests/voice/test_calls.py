@@ -12,9 +12,10 @@ import pytest_asyncio
 
 from tests.voice.cases import CASES, STATES, Case
 from tests.voice.known import SWITCHES, marked
-from tests.voice.office import Office, Order, Talk, opened_office
+from tests.voice.office import Office, opened_office
 from tests.voice.results import Results
 from tests.voice.switches import NotToBeHad, posted
+from tests.voice.talk import Order, Talk
 from vnum.servers import Endpoints
 from vnum.voice.softphone.sound import tone
 

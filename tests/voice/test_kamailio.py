@@ -7,8 +7,9 @@ import pytest
 import pytest_asyncio
 
 from tests.voice.kamailio import Kamailio
-from tests.voice.office import HOST, Office, Order, opened_office
+from tests.voice.office import HOST, Office, opened_office
 from tests.voice.switches import NotToBeHad
+from tests.voice.talk import Order
 from vnum.servers import Endpoints
 from vnum.voice.softphone.call import Call, Manners
 from vnum.voice.softphone.phone import Phone

@@ -20,9 +20,10 @@ from tests.voice import backs, orders
 from tests.voice.backs import SERVED, SERVICE, ToShop, back_of, check_back
 from tests.voice.embedded import Embedded
 from tests.voice.known import SWITCHES, marked
-from tests.voice.office import SHOP, Office, Order, opened_office
+from tests.voice.office import SHOP, Office, opened_office
 from tests.voice.running import VNUM, ahead
 from tests.voice.switches import NotToBeHad, Switch, posted
+from tests.voice.talk import Order
 from vnum.servers import Endpoints
 from vnum.service.merchants import NewMerchant
 

@@ -15,8 +15,9 @@ import pytest
 import pytest_asyncio
 
 from tests.voice.known import SWITCHES, marked
-from tests.voice.office import Office, Talk, opened_office
+from tests.voice.office import Office, opened_office
 from tests.voice.switches import ROUTE_TIMEOUT_S, NotToBeHad, posted
+from tests.voice.talk import Talk
 from vnum.servers import Endpoints, open_servers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

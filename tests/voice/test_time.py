@@ -13,9 +13,10 @@ import pytest
 import pytest_asyncio
 
 from tests.voice.known import SWITCHES, marked
-from tests.voice.office import SHOP, Office, Talk, opened_office
+from tests.voice.office import SHOP, Office, opened_office
 from tests.voice.running import ahead
 from tests.voice.switches import NotToBeHad
+from tests.voice.talk import Talk
 from vnum.servers import Endpoints
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -1,13 +1,18 @@
 """Answers on their way out: JSON, encoded once, with the headers that its status asks for."""
 
 from datetime import UTC, datetime
-from typing import Final
+from decimal import Decimal
+from typing import Final, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
+from msgspec.structs import asdict
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from vnum.api.problems import CONTENT_TYPE, RETRY_S, Problem
+from vnum.finance import plain
+
+V = TypeVar("V", bound=msgspec.Struct)
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -66,6 +71,18 @@ def response_of(answer: Answer) -> Plain:
     if answer.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
+
+
+def shown_as(view: type[V], value: msgspec.Struct, **others: object) -> V:
+    """The fields of a value that its view has too, times in UTC, money as plain decimals; and the view's others."""
+    wanted = view.__struct_fields__
+    return view(**{name: _shown(field) for name, field in asdict(value).items() if name in wanted} | others)
+
+
+def _shown(field: object) -> object:
+    if isinstance(field, datetime):
+        return utc(field)
+    return plain(field) if isinstance(field, Decimal) else field
 
 
 def utc(instant: datetime) -> datetime:

@@ -201,7 +201,7 @@ def _running(work: Callable[[], Coroutine[None, None, None]]) -> Callable[[web.A
 
 async def _let_go(engine: Engine, _: web.Application) -> None:
     """Whoever waits for orders is answered, and holds nothing up."""
-    await engine.dials.close()
+    await engine.dial_taker.close()
 
 
 async def _tend(engine: Engine) -> None:

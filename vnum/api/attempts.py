@@ -11,11 +11,10 @@ from vnum.api.auth import SHOPS, SWITCHES
 from vnum.api.calls import REJECTED, cursor, place, within_calendar
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Instant, Name
 from vnum.model.refusals import Code, Refused
 from vnum.service.attempts import PAGE, Attempt
-from vnum.service.call_record import Instant
 from vnum.service.marks import Marked, MarkSum, NewMark
-from vnum.service.orders import Name
 
 
 class AttemptQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,13 +5,12 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import ADMINS
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Instant, Reason
 from vnum.service.audit import PAGE, Entry
-from vnum.service.call_record import Instant
-from vnum.service.orders import Reason
 
 
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,5 +43,5 @@ class Audits:
         found = await self._audit.entries(
             asked.cell, asked.since, asked.until, by=asked.by, subject=asked.subject, before=asked.after
         )
-        shown = [msgspec.structs.replace(entry, at=utc(entry.at)) for entry in found]
+        shown = [shown_as(Entry, entry) for entry in found]
         return json_answer(200, AuditList(shown, found[-1].entry_id if len(found) == PAGE else None))

@@ -10,8 +10,8 @@ from vnum.api.auth import FINANCE
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import Charge, plain
+from vnum.model.fields import Name
 from vnum.service.bills import MOST_ROWS
-from vnum.service.orders import Name
 
 
 class BillQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,12 +16,13 @@ from vnum.api.idempotency import Once
 from vnum.api.problems import EdgeCode, ItemError, item_error, of_trouble
 from vnum.engine import Engine
 from vnum.model.bindings import Binding, Mode, State
+from vnum.model.fields import Name, PhoneText, Reason, Text
 from vnum.model.numbers import Extension, Host, VirtualNumber, format_number
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.batch import Bound
 from vnum.service.labels import Reader
 from vnum.service.lifetime import Seen
-from vnum.service.orders import BindRequest, Name, Order, Reason, Text
+from vnum.service.orders import BindRequest, Order
 from vnum.store.database import Connection
 from vnum.vault import Tokens
 
@@ -113,7 +114,7 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChangeRecipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`reason`: why, for the audit; no phone in it."""
 
-    recipient_phone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    recipient_phone: PhoneText
     reason: Reason
 
 
@@ -293,11 +294,7 @@ def _refused(refusal: Refusal) -> BindResult:
 
 
 def _id(call: Call) -> UUID:
-    """Raises Refused (binding_not_found): what is no id names no binding."""
-    try:
-        return UUID(call.named("binding_id"))
-    except ValueError:
-        raise Refused(Code.BINDING_NOT_FOUND, "no binding has such an id") from None
+    return call.id_in("binding_id", Code.BINDING_NOT_FOUND, "no binding has such an id")
 
 
 def _chunks(positions: list[int]) -> list[list[int]]:

@@ -7,12 +7,11 @@ import msgspec
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import KEEPERS, PLATFORMS
 from vnum.api.bodies import Nothing
-from vnum.api.callers import id_of
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Name
 from vnum.model.refusals import Code
 from vnum.service.blacklist import PAGE, Listing, NewListing
-from vnum.service.orders import Name
 
 
 class BlacklistQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,5 +59,5 @@ class Blacklist:
     @answers(Nothing, refuses=(Code.BLACKLIST_NOT_FOUND,))
     async def remove(self, call: Call, asked: Nothing) -> Answer:
         """Takes an entry off, from the next route on; its phone is forgotten."""
-        await self._blacklist.remove(id_of(call, "blacklist_id", Code.BLACKLIST_NOT_FOUND), tie=call.caller.merchants)
+        await self._blacklist.remove(call.id_in("blacklist_id", Code.BLACKLIST_NOT_FOUND), tie=call.caller.merchants)
         return json_answer(200, Nothing())

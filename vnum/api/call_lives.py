@@ -6,22 +6,21 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import LOOKERS, PAYERS, PRINTERS
 from vnum.api.bodies import Nothing
 from vnum.api.calls import cursor, place
-from vnum.api.disputes import DisputeView, call_id_in, view_of
+from vnum.api.disputes import DisputeView, call_id_in
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
-from vnum.finance import plain
 from vnum.model.call_policy import CallerClass
 from vnum.model.dials import CallState, DialState
 from vnum.model.refusals import Code, Refused
-from vnum.service.call_lives import CallLife, NotTaken, Ordered, Recorded, Told, Try
+from vnum.service.call_lives import CallLife
 from vnum.service.keep import Status
 from vnum.service.labels import Reader
 from vnum.service.marks import Mark
-from vnum.service.unrecorded import PAGE, UnrecordedCall
+from vnum.service.unrecorded import PAGE
 
 
 class OrderedView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -138,7 +137,7 @@ class CallLives:
             raise Refused(Code.FORBIDDEN, "a key that is tied to merchants may not list what is to be reconciled")
         found = await self._unrecorded.page(None if asked.after is None else place(asked.after))
         more = cursor(found[-1].overdue_at, found[-1].call_id) if len(found) == PAGE else None
-        return json_answer(200, UnrecordedList([_unrecorded(one) for one in found], more))
+        return json_answer(200, UnrecordedList([shown_as(UnrecordedView, one) for one in found], more))
 
     @answers(LifeView, refuses=(Code.CALL_NOT_FOUND,))
     async def life(self, call: Call, asked: Nothing) -> Answer:
@@ -149,66 +148,14 @@ class CallLives:
 
 
 def _life(life: CallLife) -> LifeView:
-    return LifeView(
-        call_id=life.call_id,
-        tries=[_try(one) for one in life.tries],
-        told=[_told(one) for one in life.told],
+    return shown_as(
+        LifeView,
+        life,
+        tries=[shown_as(TryView, one) for one in life.tries],
+        told=[shown_as(ToldView, one) for one in life.told],
         needs_reconciliation=life.overdue,
-        call_back=life.call_back,
-        merchant_id=life.merchant_id,
-        order_id=life.order_id,
-        binding_id=life.binding_id,
-        host=life.host,
-        extension=life.extension,
-        ordered=None if life.ordered is None else _ordered(life.ordered),
-        connected_at=life.connected_at and utc(life.connected_at),
-        record=None if life.record is None else _record(life.record),
-        not_taken=[_not_taken(one) for one in life.not_taken],
-        marks=life.marks,
-        disputes=[view_of(one) for one in life.disputes],
-        invoice_number=life.invoice_number,
+        ordered=life.ordered and shown_as(OrderedView, life.ordered),
+        record=life.record and shown_as(RecordView, life.record, status=Status.RATED),
+        not_taken=[shown_as(NotTakenView, one) for one in life.not_taken],
+        disputes=[shown_as(DisputeView, one) for one in life.disputes],
     )
-
-
-def _try(one: Try) -> TryView:
-    return TryView(at=utc(one.at), code=one.code, caller_class=one.caller_class)
-
-
-def _told(one: Told) -> ToldView:
-    return ToldView(state=one.state, at=utc(one.at))
-
-
-def _not_taken(one: NotTaken) -> NotTakenView:
-    return NotTakenView(at=utc(one.at), status=one.status, code=one.code, state=one.state)
-
-
-def _ordered(one: Ordered) -> OrderedView:
-    return OrderedView(
-        at=utc(one.at),
-        state=one.state,
-        changed_at=utc(one.changed_at),
-        taken_at=one.taken_at and utc(one.taken_at),
-        code=one.code,
-    )
-
-
-def _record(one: Recorded) -> RecordView:
-    return RecordView(
-        status=Status.RATED,
-        call_time=utc(one.call_time),
-        release_time=utc(one.release_time),
-        seconds=one.seconds,
-        minutes=one.minutes,
-        cost=plain(one.cost),
-        late=one.late,
-        ring_time=one.ring_time and utc(one.ring_time),
-        answer_time=one.answer_time and utc(one.answer_time),
-        release_dir=one.release_dir,
-        release_cause=one.release_cause,
-    )
-
-
-def _unrecorded(one: UnrecordedCall) -> UnrecordedView:
-    fields = msgspec.structs.asdict(one)
-    times = {name: utc(value) for name, value in fields.items() if isinstance(value, datetime)}
-    return UnrecordedView(**fields | times)

@@ -7,10 +7,10 @@ import msgspec
 from vnum.api.answers import Answer, json_answer
 from vnum.api.auth import KEEPERS, PLATFORMS
 from vnum.api.bodies import Nothing, storable
-from vnum.api.callers import id_of
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
-from vnum.model.call_policy import GroupName, PolicyFields
+from vnum.model.call_policy import PolicyFields
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
 from vnum.service.call_policies import MerchantPolicy
 
@@ -18,7 +18,7 @@ from vnum.service.call_policies import MerchantPolicy
 class Picked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`group` null = as the merchant's policy says."""
 
-    group: GroupName | None
+    group: Name | None
 
 
 class PickedView(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class CallPolicies:
     @answers(PickedView, refuses=(Code.BINDING_NOT_FOUND,), example={"group": "after-sales"})
     async def pick(self, call: Call, asked: Picked) -> Answer:
         """Only this group of the merchant's verified callers may ring the binding, from the next route on."""
-        binding_id = id_of(call, "binding_id", Code.BINDING_NOT_FOUND)
+        binding_id = call.id_in("binding_id", Code.BINDING_NOT_FOUND)
         await self._policies.pick(binding_id, asked.group)
         return json_answer(200, PickedView(binding_id, asked.group))
 

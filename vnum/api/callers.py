@@ -9,9 +9,9 @@ from vnum.api.auth import KEEPERS, PLATFORMS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
-from vnum.model.refusals import Code, Refused
+from vnum.model.fields import Name
+from vnum.model.refusals import Code
 from vnum.service.callers import PAGE, Caller, NewCaller
-from vnum.service.orders import Name
 
 
 class CallerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,13 +58,5 @@ class Callers:
     @answers(Nothing, refuses=(Code.CALLER_NOT_FOUND,))
     async def remove(self, call: Call, asked: Nothing) -> Answer:
         """Nobody answers for the phone any more, from the next route on; it is forgotten."""
-        await self._callers.remove(id_of(call, "caller_id", Code.CALLER_NOT_FOUND), tie=call.caller.merchants)
+        await self._callers.remove(call.id_in("caller_id", Code.CALLER_NOT_FOUND), tie=call.caller.merchants)
         return json_answer(200, Nothing())
-
-
-def id_of(call: Call, name: str, code: Code) -> UUID:
-    """The id in a path. Raises Refused: what is no id names nothing."""
-    try:
-        return UUID(call.named(name))
-    except ValueError:
-        raise Refused(code, "there is nothing of such an id") from None

@@ -17,16 +17,16 @@ from vnum.engine import Engine
 from vnum.finance import DisputeState, plain
 from vnum.meters import routed
 from vnum.model.dials import DialState
+from vnum.model.fields import CallId, Instant, Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.call_record import CallRecord, Instant
+from vnum.service.call_record import CallRecord
 from vnum.service.calls import PAGE, FiledCall
 from vnum.service.dials import OpenDial
 from vnum.service.keep import NotTaken, Status
 from vnum.service.labels import Reader
 from vnum.service.marks import Mark
-from vnum.service.orders import Name
 from vnum.service.records import Reported
-from vnum.service.route import CallId, Decision, RouteRequest, fail_closed
+from vnum.service.route import Decision, RouteRequest, fail_closed
 
 log = structlog.get_logger()
 

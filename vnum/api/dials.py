@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as, utc
 from vnum.api.auth import SHOPS, SWITCHES
 from vnum.api.bindings import number_of
 from vnum.api.endpoint import Call, Endpoint, answers
@@ -15,7 +15,8 @@ from vnum.api.orders import ENDED
 from vnum.engine import Engine
 from vnum.model.dials import DialState
 from vnum.model.refusals import Code
-from vnum.service.dials import MOST_STATES, Dial, DialToMake, NewDial, StateOfCall, TakeDials, ToldState
+from vnum.service.dials import Dial, NewDial
+from vnum.service.take_dials import MOST_STATES, DialToMake, StateOfCall, TakeDials, ToldState
 from vnum.store.database import Connection
 
 REFUSED: Final = (
@@ -67,6 +68,7 @@ class StateResults(msgspec.Struct, frozen=True):
 class Dials:
     def __init__(self, engine: Engine) -> None:
         self._dials = engine.dials
+        self._taker = engine.dial_taker
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -96,7 +98,7 @@ class Dials:
     async def take(self, call: Call, asked: TakeDials) -> Answer:
         """Ordered calls for this switch alone, to be rung at once; waits up to 30 s for one. Nothing told of one within
         30 s, another switch may get it."""
-        return json_answer(200, DialList(await self._dials.take(asked, call.connected)), fresh=True)
+        return json_answer(200, DialList(await self._taker.take(asked, call.connected)), fresh=True)
 
     @answers(
         StateResults,
@@ -106,21 +108,16 @@ class Dials:
     async def states(self, call: Call, told: States) -> Answer:
         """What calls are at, of ordered ones and others; a result an item, in order. Told again, or late, nothing
         changes."""
-        return json_answer(200, StateResults(await self._dials.tell(told.items)))
+        return json_answer(200, StateResults(await self._taker.tell(told.items)))
 
 
 def _shown(dial: Dial, *, kept: bool = False) -> Answer:
-    binding = dial.binding
-    view = DialView(
+    view = shown_as(
+        DialView,
+        dial.binding,
         call_id=dial.call_id,
         state=dial.state,
-        merchant_id=binding.merchant_id,
-        order_id=binding.order_id,
-        binding_id=binding.binding_id,
-        host=binding.host,
-        extension=binding.extension,
-        number=number_of(binding),
-        expires_at=utc(binding.expires_at),
+        number=number_of(dial.binding),
         take_by=utc(dial.take_by),
     )
     return json_answer(201, view, kept=kept)

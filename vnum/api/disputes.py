@@ -5,15 +5,14 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import FINANCE, PAYERS
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
-from vnum.finance import Dispute, DisputeState
+from vnum.finance import DisputeState
+from vnum.model.fields import CallId, Name, Reason
 from vnum.model.refusals import Code, Refused
 from vnum.service.disputes import PAGE
-from vnum.service.orders import Name, Reason
-from vnum.service.route import CallId
 
 MOST_ID: Final = 2**63 - 1
 """The highest id that PostgreSQL's bigint holds."""
@@ -76,7 +75,7 @@ class Disputes:
         """Disputes a call of an open or a closed month; it is billed like any other."""
         caller = call.caller
         dispute = await self._disputes.open(call_id_in(call), asked.reason, author=caller.key_id, tie=caller.merchants)
-        return json_answer(201, view_of(dispute))
+        return json_answer(201, shown_as(DisputeView, dispute))
 
     @answers(DisputeList)
     async def list(self, call: Call, asked: DisputeQuery) -> Answer:
@@ -85,7 +84,7 @@ class Disputes:
             merchant_id=asked.merchant_id, tie=call.caller.merchants, state=asked.state, after=asked.after
         )
         more = found[-1].dispute_id if len(found) == PAGE else None
-        return json_answer(200, DisputeList([view_of(dispute) for dispute in found], more))
+        return json_answer(200, DisputeList([shown_as(DisputeView, dispute) for dispute in found], more))
 
     @answers(
         DisputeView, refuses=(Code.DISPUTE_NOT_FOUND, Code.NOTE_NOT_FOUND, Code.DISPUTE_RESOLVED, Code.DISPUTE_INVALID)
@@ -101,13 +100,7 @@ class Disputes:
             author=call.caller.key_id,
             note_number=asked.note_number,
         )
-        return json_answer(200, view_of(dispute))
-
-
-def view_of(dispute: Dispute) -> DisputeView:
-    fields = msgspec.structs.asdict(dispute)
-    times = {name: utc(value) for name, value in fields.items() if isinstance(value, datetime)}
-    return DisputeView(**fields | times)
+        return json_answer(200, shown_as(DisputeView, dispute))
 
 
 def call_id_in(call: Call) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import msgspec
 from aiohttp import hdrs, web
@@ -37,6 +38,13 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     def named(self, name: str) -> str:
         """A part of the path."""
         return self.request.match_info[name]
+
+    def id_in(self, name: str, code: Code, unknown: str = "there is nothing of such an id") -> UUID:
+        """An id in the path. Raises Refused: what is no id names nothing."""
+        try:
+            return UUID(self.named(name))
+        except ValueError:
+            raise Refused(code, unknown) from None
 
     def connected(self) -> bool:
         """Whether somebody waits for the answer; the loop has to have had its turn since he left."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import GRANTORS
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
@@ -40,18 +40,18 @@ class Grants:
     @answers(Grant, refuses=(Code.MERCHANT_NOT_FOUND, Code.KEY_NOT_FOUND))
     async def give(self, call: Call, asked: Nothing) -> Answer:
         """Lets an isv's key (by its id) act for the merchant; one that may already stays as it is."""
-        return json_answer(200, _shown(await self._grants.give(_merchant(call), _isv(call))))
+        return json_answer(200, shown_as(Grant, await self._grants.give(_merchant(call), _isv(call))))
 
     @answers(Grant, refuses=(Code.MERCHANT_NOT_FOUND, Code.GRANT_NOT_FOUND))
     async def withdraw(self, call: Call, asked: Nothing) -> Answer:
         """Takes the grant back; felt by every server within 3 seconds."""
-        return json_answer(200, _shown(await self._grants.withdraw(_merchant(call), _isv(call))))
+        return json_answer(200, shown_as(Grant, await self._grants.withdraw(_merchant(call), _isv(call))))
 
     @answers(GrantList, refuses=(Code.MERCHANT_NOT_FOUND,))
     async def list(self, call: Call, asked: GrantQuery) -> Answer:
         """Every grant of the merchant, withdrawn ones too, the newest first, up to 500 at a time."""
         found, more = await self._grants.page(_merchant(call), asked.after)
-        return json_answer(200, GrantList([_shown(grant) for grant in found], more))
+        return json_answer(200, GrantList([shown_as(Grant, grant) for grant in found], more))
 
 
 def _merchant(call: Call) -> str:
@@ -64,8 +64,3 @@ def _merchant(call: Call) -> str:
 
 def _isv(call: Call) -> str:
     return named if storable(named := call.named("isv")) else ""
-
-
-def _shown(grant: Grant) -> Grant:
-    withdrawn_at = grant.withdrawn_at and utc(grant.withdrawn_at)
-    return msgspec.structs.replace(grant, granted_at=utc(grant.granted_at), withdrawn_at=withdrawn_at)

@@ -7,11 +7,11 @@ from vnum.api.auth import ADMINS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Name
 from vnum.model.hosts import Host, HostState
 from vnum.model.refusals import Code
-from vnum.service.care import PoolUse
 from vnum.service.hosts import PAGE, NewHost
-from vnum.service.orders import Name
+from vnum.service.occupancy import PoolUse
 
 
 class HostChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,4 +64,4 @@ class Hosts:
     @answers(PoolUse)
     async def pool(self, call: Call, asked: Nothing) -> Answer:
         """Per host and city: free, bound, quarantined, capacity, and the days left at the past week's pace."""
-        return json_answer(200, await self._engine.care.use())
+        return json_answer(200, await self._engine.occupancy.use())

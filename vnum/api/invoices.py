@@ -14,9 +14,9 @@ from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.files import send_file
 from vnum.engine import Engine
 from vnum.finance import InvoiceNotFound, Kind, OneInvoice, draft_head, invoice_head, plain, two_places
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
 from vnum.service.invoices import PAGE, Format, Selection
-from vnum.service.orders import Name
 
 Month = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)", description="A month, as 2026-10")]
 

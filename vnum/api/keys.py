@@ -10,11 +10,10 @@ from vnum.api.auth import ADMINS
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import Instant, Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.call_record import Instant
 from vnum.service.key_ring import MOST_OVERLAP, MOST_RATE_PER_S, OVERLAP, PAGE, Also, KeyChange, KeyInfo, NewKey
 from vnum.service.keys import Role
-from vnum.service.orders import Name
 from vnum.store.database import Connection
 
 Note = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as, utc
 from vnum.api.auth import PRINTERS, READERS
 from vnum.api.bindings import IN_A_BATCH, number_of
 from vnum.api.bodies import MALFORMED, decode, storable
@@ -18,11 +18,11 @@ from vnum.api.problems import ItemError, item_error
 from vnum.engine import Engine
 from vnum.finance import ZONE
 from vnum.model.bindings import State
+from vnum.model.fields import Name
 from vnum.model.numbers import Extension, Host, VirtualNumber, format_number
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.keys import Caller
 from vnum.service.labels import Found, Label, LabelItem, Reader
-from vnum.service.orders import Name
 from vnum.service.prints import PAGE, Printed, StaleLabel, Why
 
 UNPRINTED: Final = (
@@ -235,14 +235,10 @@ def result_of(label: Label | Refusal) -> LabelResult:
 
 def _label_view(printed: Printed) -> LabelView:
     binding = printed.label.binding
-    return LabelView(
-        merchant_id=binding.merchant_id,
-        order_id=binding.order_id,
-        binding_id=binding.binding_id,
-        host=binding.host,
-        extension=binding.extension,
+    return shown_as(
+        LabelView,
+        binding,
         number=number_of(binding),
-        expires_at=utc(binding.expires_at),
         valid_until=binding.expires_at.astimezone(ZONE).date(),
         printed_at=utc(printed.label.now),
         parcels=_parcels(printed.parcels),
@@ -250,16 +246,8 @@ def _label_view(printed: Printed) -> LabelView:
 
 
 def _stale_view(label: StaleLabel) -> StaleView:
-    return StaleView(
-        merchant_id=label.merchant_id,
-        order_id=label.order_id,
-        binding_id=label.binding_id,
-        number=format_number(VirtualNumber(host=Host(label.host), extension=Extension(label.extension))),
-        printed_at=utc(label.printed_at),
-        why=label.why,
-        ends_at=utc(label.ends_at),
-        parcels=_parcels(label.parcels),
-    )
+    number = format_number(VirtualNumber(host=Host(label.host), extension=Extension(label.extension)))
+    return shown_as(StaleView, label, number=number, parcels=_parcels(label.parcels))
 
 
 def _parcels(parcels: Sequence[tuple[str, str]]) -> list[ParcelView]:

@@ -5,15 +5,15 @@ from decimal import Decimal
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import PLATFORMS
 from vnum.api.bodies import storable
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import plain
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.merchants import PAGE, Merchant, MerchantChange, MerchantState, NewMerchant
-from vnum.service.orders import Name
+from vnum.service.merchants import PAGE, MerchantChange, MerchantState, NewMerchant
 
 
 class MerchantQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,14 +64,14 @@ class Merchants:
     )
     async def add(self, call: Call, new: NewMerchant) -> Answer:
         """Registers a merchant; 201."""
-        return json_answer(201, _shown(await self._engine.merchants.add(new, call.caller.key_id)))
+        return json_answer(201, shown_as(MerchantView, await self._engine.merchants.add(new, call.caller.key_id)))
 
     @answers(MerchantList)
     async def list(self, call: Call, asked: MerchantQuery) -> Answer:
         """Up to 1,000 at a time, by id."""
         found = await self._engine.merchants.page(asked.after or "")
         more = found[-1].merchant_id if len(found) == PAGE else None
-        return json_answer(200, MerchantList([_shown(merchant) for merchant in found], more))
+        return json_answer(200, MerchantList([shown_as(MerchantView, merchant) for merchant in found], more))
 
     @answers(
         MerchantView, refuses=(Code.INVALID_PHONE, Code.MERCHANT_NOT_FOUND, Code.TARIFF_NOT_FOUND, "tariff_invalid")
@@ -81,18 +81,9 @@ class Merchants:
         merchant_id = call.named("merchant_id")
         if not storable(merchant_id):
             raise Refused(Code.MERCHANT_NOT_FOUND, "no merchant has such an id")
-        return json_answer(200, _shown(await self._engine.merchants.change(merchant_id, change, call.caller.key_id)))
-
-
-def _shown(merchant: Merchant) -> MerchantView:
-    since = merchant.next_tariff_from
-    fields = msgspec.structs.asdict(merchant) | {
-        "created_at": utc(merchant.created_at),
-        "next_tariff_from": since and utc(since),
-        "spend_cap": limit_text(merchant.spend_cap),
-        "spend_alert": limit_text(merchant.spend_alert),
-    }
-    return MerchantView(**fields)
+        return json_answer(
+            200, shown_as(MerchantView, await self._engine.merchants.change(merchant_id, change, call.caller.key_id))
+        )
 
 
 def limit_text(limit: Decimal | None) -> str | None:

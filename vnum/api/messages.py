@@ -6,14 +6,15 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import PLATFORMS, SHOPS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.model.messages import Purpose
 from vnum.model.refusals import Code, Refused
-from vnum.service.messages import PAGE, Message, NewMessage, NewTemplate, Template
+from vnum.service.messages import NewMessage
+from vnum.service.templates import PAGE, NewTemplate
 
 After = Annotated[str, msgspec.Meta(max_length=64)]
 
@@ -62,6 +63,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class Messages:
     def __init__(self, engine: Engine) -> None:
         self._messages = engine.messages
+        self._templates = engine.templates
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -93,28 +95,25 @@ class Messages:
     )
     async def send(self, call: Call, new: NewMessage) -> Answer:
         """Sends a text to the present recipient of an order; 201, also when the gateway failed (see `state`)."""
-        return json_answer(201, _view(await self._messages.send(new, call.caller)))
+        return json_answer(201, shown_as(MessageView, await self._messages.send(new, call.caller)))
 
     @answers(MessageView, refuses=(Code.MESSAGE_NOT_FOUND,))
     async def get(self, call: Call, asked: Nothing) -> Answer:
         """What became of a message."""
-        try:
-            message_id = UUID(call.named("message_id"))
-        except ValueError:
-            raise Refused(Code.MESSAGE_NOT_FOUND, "no message has such an id") from None
-        return json_answer(200, _view(await self._messages.get(message_id, call.caller)))
+        message_id = call.id_in("message_id", Code.MESSAGE_NOT_FOUND, "no message has such an id")
+        return json_answer(200, shown_as(MessageView, await self._messages.get(message_id, call.caller)))
 
     @answers(TemplateView, status=(201,), refuses=(Code.TEMPLATE_EXISTS, Code.MESSAGE_INVALID))
     async def add_template(self, call: Call, new: NewTemplate) -> Answer:
         """Registers a template; 201. Its text never changes: another text is another template."""
-        return json_answer(201, _template(await self._messages.add_template(new, call.caller.key_id)))
+        return json_answer(201, shown_as(TemplateView, await self._templates.add(new, call.caller.key_id)))
 
     @answers(TemplateList)
     async def templates(self, call: Call, asked: TemplateQuery) -> Answer:
         """Templates in use, 500 at a time, by id."""
-        found = await self._messages.templates(asked.after)
+        found = await self._templates.page(asked.after)
         more = found[-1].template_id if len(found) == PAGE else None
-        return json_answer(200, TemplateList([_template(one) for one in found], more))
+        return json_answer(200, TemplateList([shown_as(TemplateView, one) for one in found], more))
 
     @answers(Retired, refuses=(Code.TEMPLATE_NOT_FOUND,))
     async def retire(self, call: Call, asked: Nothing) -> Answer:
@@ -122,14 +121,5 @@ class Messages:
         template_id = call.named("template_id")
         if not template_id.isprintable():
             raise Refused(Code.TEMPLATE_NOT_FOUND, "no template in use has such an id")
-        await self._messages.retire(template_id)
+        await self._templates.retire(template_id)
         return json_answer(200, Retired(template_id))
-
-
-def _template(template: Template) -> TemplateView:
-    return TemplateView(**msgspec.structs.asdict(template) | {"created_at": utc(template.created_at)})
-
-
-def _view(message: Message) -> MessageView:
-    times = {"created_at": utc(message.created_at), "settled_at": message.settled_at and utc(message.settled_at)}
-    return MessageView(**msgspec.structs.asdict(message) | times)

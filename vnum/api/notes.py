@@ -17,9 +17,9 @@ from vnum.api.idempotency import Once
 from vnum.api.invoices import UNSENT, Month, TaxShareView, invoice_number
 from vnum.engine import Engine
 from vnum.finance import Note, NoteNotFound, Rerated, RerateReport, note_head, plain, two_places
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
 from vnum.service.notes import PAGE, NewNoteLine, NewRerating, NoteFormat, Words
-from vnum.service.orders import Name
 from vnum.store.database import Connection
 
 TYPES: Final = {NoteFormat.PDF: "application/pdf", NoteFormat.JSON: "application/json"}

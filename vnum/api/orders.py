@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as, utc
 from vnum.api.auth import PLATFORMS, READERS, SHOPS
 from vnum.api.bindings import BindingView, Extend, extended, number_of, view
 from vnum.api.bodies import Nothing, decode, storable
@@ -15,13 +15,15 @@ from vnum.api.labels import UNPRINTED, order_in, reader_of
 from vnum.api.problems import ItemError, item_error
 from vnum.engine import Engine
 from vnum.model.acting import untied
+from vnum.model.fields import Name
 from vnum.model.lifecycle import EventType, ParcelState
 from vnum.model.orders import OrderStatus
 from vnum.model.refusals import Code, Refusal, Refused
 from vnum.service.decrypt import Scene
 from vnum.service.labels import Label, LabelItem, Reader
-from vnum.service.lifecycle import Filed, NewEvent, Told
-from vnum.service.orders import Name, Parcel
+from vnum.service.lifecycle import Filed, Told
+from vnum.service.order_events import NewEvent
+from vnum.service.orders import Parcel
 
 
 class OrderItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -235,26 +237,8 @@ def _result(label: Label | Refusal) -> DecryptResult:
 
 
 def _event(merchant_id: str, order_id: str, new: NewEvent, told: Told) -> EventView:
-    return EventView(
-        event_id=told.event_id,
-        merchant_id=merchant_id,
-        order_id=order_id,
-        type=new.type,
-        at=utc(told.at),
-        order_status=told.order_status,
-        binding_id=told.binding_id,
-        live=told.live,
-        ends_at=utc(told.ends_at),
-    )
+    return shown_as(EventView, told, merchant_id=merchant_id, order_id=order_id, type=new.type)
 
 
 def _shown(parcels: list[Filed]) -> Answer:
-    return json_answer(
-        200,
-        ParcelList(
-            [
-                FiledView(parcel.carrier, parcel.waybill_no, parcel.state, parcel.since and utc(parcel.since))
-                for parcel in parcels
-            ]
-        ),
-    )
+    return json_answer(200, ParcelList([shown_as(FiledView, parcel) for parcel in parcels]))

@@ -2,7 +2,6 @@
 
 from contextlib import aclosing
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
@@ -10,18 +9,16 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as, utc
 from vnum.api.auth import FINANCE
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.files import received, send_file
 from vnum.api.invoices import Month
 from vnum.carrier import CallFile, Encoding, Form, zone_named
 from vnum.engine import Engine
-from vnum.finance import plain
+from vnum.model.fields import Instant, Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.call_record import Instant
-from vnum.service.differences import Kind, Ours, Theirs, cells, csv_pieces
-from vnum.service.orders import Name
+from vnum.service.differences import Kind, cells, csv_pieces
 from vnum.service.reconcile import MOST_TOLERANCE_S, Reconciliation, Terms
 
 SHOWN: Final = 1_000
@@ -175,25 +172,14 @@ async def _answered(found: Reconciliation) -> ReconciliationView:
             if more := len(listed) == SHOWN:
                 break
             listed.append(msgspec.convert(cells(difference), DifferenceView))
-    return ReconciliationView(
+    return shown_as(
+        ReconciliationView,
+        report,
         format=report.form,
         from_=utc(report.from_at),
         to=utc(report.to_at),
-        rows=report.rows,
-        outside=report.outside,
-        callers_not_compared=report.callers_not_compared,
-        matched=report.matched,
-        counts=report.counts,
-        ours=msgspec.convert(_side(report.ours), OursView),
-        theirs=msgspec.convert(_side(report.theirs), TheirsView),
+        ours=shown_as(OursView, report.ours),
+        theirs=shown_as(TheirsView, report.theirs),
         differences=listed,
         more=more,
     )
-
-
-def _side(side: Ours | Theirs) -> dict[str, object]:
-    """Money as plain decimal strings."""
-    return {
-        name: plain(value) if isinstance(value, Decimal) else value
-        for name, value in msgspec.structs.asdict(side).items()
-    }

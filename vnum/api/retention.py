@@ -1,10 +1,6 @@
 """Retention: what is kept until when, and what is gone since when."""
 
-from datetime import datetime
-
-import msgspec
-
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import ADMINS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
@@ -24,9 +20,6 @@ class Retentions:
         """The terms in days, and for each month (UTC) until when callers, phones and rows are kept at the latest, and
         when they were deleted."""
         retained = await self._retention.shown()
-        return json_answer(200, Retained(keep=retained.keep, months=[_utc(month) for month in retained.months]))
-
-
-def _utc(month: Month) -> Month:
-    at = {name: utc(value) for name in Month.__struct_fields__ if isinstance(value := getattr(month, name), datetime)}
-    return msgspec.structs.replace(month, **at)
+        return json_answer(
+            200, shown_as(Retained, retained, months=[shown_as(Month, month) for month in retained.months])
+        )

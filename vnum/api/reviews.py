@@ -6,17 +6,16 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import FINANCE
 from vnum.api.calls import UNCHARGED
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
-from vnum.finance import plain
+from vnum.model.fields import Name, Reason
 from vnum.model.refusals import Code, Refused
-from vnum.service.decide import Decided, Decision
+from vnum.service.decide import Decision
 from vnum.service.keep import Status
-from vnum.service.orders import Name, Reason
-from vnum.service.reviews import FIRST, PAGE, Charged, Masked, Review, ReviewState
+from vnum.service.reviews import FIRST, PAGE, Masked, Review, ReviewState
 
 
 class ReviewQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,48 +124,16 @@ class Reviews:
     async def decide(self, call: Call, asked: Decide) -> Answer:
         """Decides a record that was not taken, once."""
         _check_untied(call)
-        decided = await self._decider.decide(_id(call), asked.decision, reason=asked.reason, by=call.caller.key_id)
-        return json_answer(200, _decided(decided), final=decided.state is not ReviewState.OPEN)
+        review_id = call.id_in("review_id", Code.REVIEW_NOT_FOUND, "no review has such an id")
+        decided = await self._decider.decide(review_id, asked.decision, reason=asked.reason, by=call.caller.key_id)
+        return json_answer(200, shown_as(DecidedView, decided), final=decided.state is not ReviewState.OPEN)
 
 
 def _view(review: Review) -> ReviewView:
-    return ReviewView(
-        review_id=review.review_id,
-        call_id=review.call_id,
-        received_at=utc(review.received_at),
-        status=review.status,
-        code=review.code,
-        detail=review.detail,
-        state=review.state,
-        record=review.record,
-        size=review.size,
-        charged=None if review.charged is None else _charged(review.charged),
-        decided_at=review.decided_at and utc(review.decided_at),
-        decided_by=review.decided_by,
-        reason=review.reason,
-    )
-
-
-def _charged(charged: Charged) -> ChargedView:
-    fields = msgspec.structs.asdict(charged)
-    times = {name: utc(value) for name, value in fields.items() if isinstance(value, datetime)}
-    return ChargedView(**fields | times | {"cost": plain(charged.cost)})
-
-
-def _decided(decided: Decided) -> DecidedView:
-    fields = msgspec.structs.asdict(decided)
-    return DecidedView(**fields | {"cost": None if decided.cost is None else plain(decided.cost)})
+    return shown_as(ReviewView, review, charged=review.charged and shown_as(ChargedView, review.charged))
 
 
 def _check_untied(call: Call) -> None:
     """Raises Refused: whose an unread record is, nobody knows."""
     if call.caller.merchants is not None:
         raise Refused(Code.FORBIDDEN, "a key that is tied to merchants may not see records that were not taken")
-
-
-def _id(call: Call) -> UUID:
-    """Raises Refused (review_not_found): what is no id names no review."""
-    try:
-        return UUID(call.named("review_id"))
-    except ValueError:
-        raise Refused(Code.REVIEW_NOT_FOUND, "no review has such an id") from None

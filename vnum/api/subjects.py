@@ -4,28 +4,26 @@ from typing import Annotated
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import PLATFORMS
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
+from vnum.model.fields import PhoneText, Reason
 from vnum.model.refusals import Code
-from vnum.service.orders import Reason
 from vnum.service.subjects import Held
-
-Phone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`after` = `next` of the page before."""
 
-    phone: Phone
+    phone: PhoneText
     after: Annotated[str, msgspec.Meta(max_length=512)] | None = None
 
 
 class Erase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`reason` stays in the audit: the request's number, say; no phone."""
 
-    phone: Phone
+    phone: PhoneText
     reason: Reason
 
 
@@ -53,7 +51,7 @@ class Subjects:
         """What is held about a phone, up to 500 things a page: its bindings, calls to and from it, call records that
         were not taken, and what counts against it as a caller. A page may be empty and still have a `next`."""
         page = await self._subjects.export(asked.phone, asked.after)
-        return json_answer(200, HeldList([_shown(held) for held in page.held], page.next))
+        return json_answer(200, HeldList([shown_as(Held, held) for held in page.held], page.next))
 
     @answers(
         Erased,
@@ -64,9 +62,3 @@ class Subjects:
         `recipient_erased`. Quarantine, days, calls and money stay. Answered alike again, and for an unknown phone."""
         await self._subjects.erase(asked.phone, asked.reason)
         return json_answer(200, Erased("erased"))
-
-
-def _shown(held: Held) -> Held:
-    names = ("bound_at", "expires_at", "ended_at", "call_time", "answer_time", "release_time", "at")
-    at = {name: utc(value) for name in names if (value := getattr(held, name)) is not None}
-    return msgspec.structs.replace(held, **at)

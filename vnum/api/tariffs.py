@@ -12,8 +12,8 @@ from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
 from vnum.finance import Assignment, Listed, TariffVersion, plain
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.orders import Name
 from vnum.service.tariffs import PAGE, NewTariff
 
 

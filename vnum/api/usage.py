@@ -4,15 +4,15 @@ from datetime import date
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer
+from vnum.api.answers import Answer, json_answer, shown_as
 from vnum.api.auth import PAYERS, SPENDERS
 from vnum.api.bodies import Nothing, storable
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.api.merchants import limit_text
 from vnum.engine import Engine
-from vnum.finance import Used, plain
+from vnum.finance import plain
+from vnum.model.fields import Name
 from vnum.model.refusals import Code, Refused
-from vnum.service.orders import Name
 from vnum.service.spend import Spend, SpendState
 
 
@@ -79,20 +79,11 @@ class Usages:
         """A merchant's numbers, rental days, calls and costs, a row a date, with the sums and the month's spend."""
         merchant_id = _seen(call, asked.merchant_id)
         usage = await self._usages.by_date(merchant_id, asked.since, asked.until)
-        view = UsageView(
-            merchant_id=merchant_id,
-            since=usage.since,
-            until=usage.until,
-            days=[
-                Day(
-                    merchant_id=merchant_id,
-                    biz_date=day.biz_date,
-                    live_numbers=day.live_numbers,
-                    **msgspec.structs.asdict(_sums(day)),
-                )
-                for day in usage.days
-            ],
-            sums=_sums(usage.sums),
+        view = shown_as(
+            UsageView,
+            usage,
+            days=[shown_as(Day, day, cost=plain(day.cost)) for day in usage.days],
+            sums=shown_as(Sums, usage.sums, cost=plain(usage.sums.cost)),
             spend=_spend(await self._spending.of(merchant_id)),
         )
         return json_answer(200, view)
@@ -109,18 +100,6 @@ def _seen(call: Call, merchant_id: str) -> str:
     if not storable(merchant_id) or (tie is not None and merchant_id not in tie):
         raise Refused(Code.MERCHANT_NOT_FOUND, "no such merchant is registered")
     return merchant_id
-
-
-def _sums(used: Used) -> Sums:
-    return Sums(
-        new=used.new,
-        rental_days=used.rental_days,
-        rental_cost=plain(used.rental_cost),
-        calls=used.calls,
-        minutes=used.minutes,
-        call_cost=plain(used.call_cost),
-        cost=plain(used.cost),
-    )
 
 
 def _spend(spend: Spend) -> SpendView:

@@ -6,15 +6,16 @@ from uuid import UUID
 
 import msgspec
 
-from vnum.api.answers import Answer, json_answer, utc
+from vnum.api.answers import Answer, json_answer, shown_as, utc
 from vnum.api.auth import SHOPS
 from vnum.api.bodies import Nothing
 from vnum.api.endpoint import Call, Endpoint, answers
 from vnum.engine import Engine
-from vnum.model.refusals import Code, Refused
+from vnum.model.fields import Name
+from vnum.model.refusals import Code
 from vnum.model.webhooks import DeliveryState
-from vnum.service.orders import Name
-from vnum.service.webhooks import FIRST, PAGE, Delivery, NewWebhook, Webhook, WebhookChange
+from vnum.service.deliveries import Delivery
+from vnum.service.webhooks import FIRST, PAGE, NewWebhook, Webhook, WebhookChange
 from vnum.store.database import Connection
 
 MOST_OVERLAP_HOURS: Final = 7 * 24
@@ -86,6 +87,7 @@ class Replayed(msgspec.Struct, frozen=True):
 class Webhooks:
     def __init__(self, engine: Engine) -> None:
         self._webhooks = engine.webhooks
+        self._deliveries = engine.deliveries
 
     def endpoints(self) -> list[Endpoint]:
         one = "/v1/webhooks/{webhook_id}"
@@ -141,19 +143,19 @@ class Webhooks:
     @answers(DeliveryList, refuses=(Code.WEBHOOK_NOT_FOUND,))
     async def deliveries(self, call: Call, asked: DeliveryQuery) -> Answer:
         """Deliveries of a state, 500 at a time, the oldest first."""
-        found = await self._webhooks.deliveries(_id(call), asked.state, call.caller, after=asked.after)
+        found = await self._deliveries.page(_id(call), asked.state, call.caller, after=asked.after)
         more = found[-1].delivery_id if len(found) == PAGE else None
         return json_answer(200, DeliveryList([_delivery(one) for one in found], more))
 
     @answers(DeliveryView, refuses=(Code.WEBHOOK_NOT_FOUND, Code.DELIVERY_NOT_FOUND))
     async def replay(self, call: Call, asked: Nothing) -> Answer:
         """Sends one delivery once more, dead or delivered, from its first attempt on."""
-        return json_answer(200, _delivery(await self._webhooks.replay(_id(call), _delivery_id(call), call.caller)))
+        return json_answer(200, _delivery(await self._deliveries.replay(_id(call), _delivery_id(call), call.caller)))
 
     @answers(Replayed, refuses=(Code.WEBHOOK_NOT_FOUND,))
     async def replay_dead(self, call: Call, asked: Nothing) -> Answer:
         """Sends every dead delivery once more; how many."""
-        return json_answer(200, Replayed(await self._webhooks.replay_dead(_id(call), call.caller)))
+        return json_answer(200, Replayed(await self._deliveries.replay_dead(_id(call), call.caller)))
 
 
 class _Keep:
@@ -169,48 +171,18 @@ class _Keep:
             await self._once.keep(json_answer(self._status, _view(webhook)), connection)
 
 
-def _keeping(call: Call, status: int) -> _Keep:
-    return _Keep(call, status)
-
-
 def _view(webhook: Webhook, secret: str | None = None) -> WebhookView:
-    return WebhookView(
-        webhook_id=webhook.webhook_id,
-        url=webhook.url,
-        events=webhook.events,
-        active=webhook.active,
-        created_at=utc(webhook.created_at),
-        merchant_id=webhook.merchant_id,
-        former_until=webhook.former_until and utc(webhook.former_until),
-        secret=secret,
-    )
+    return shown_as(WebhookView, webhook, secret=secret)
 
 
 def _delivery(one: Delivery) -> DeliveryView:
-    return DeliveryView(
-        delivery_id=one.delivery_id,
-        event=one.event,
-        at=utc(one.at),
-        state=one.state,
-        attempts=one.attempts,
-        data=one.data,
-        due_at=utc(one.due_at) if one.state is DeliveryState.WAITING else None,
-        tried_at=one.tried_at and utc(one.tried_at),
-        failure=one.failure,
-    )
+    waits = one.state is DeliveryState.WAITING
+    return shown_as(DeliveryView, one, due_at=utc(one.due_at) if waits else None)
 
 
 def _id(call: Call) -> UUID:
-    """Raises Refused (webhook_not_found)."""
-    try:
-        return UUID(call.named("webhook_id"))
-    except ValueError:
-        raise Refused(Code.WEBHOOK_NOT_FOUND, "no subscription has such an id") from None
+    return call.id_in("webhook_id", Code.WEBHOOK_NOT_FOUND, "no subscription has such an id")
 
 
 def _delivery_id(call: Call) -> UUID:
-    """Raises Refused (delivery_not_found)."""
-    try:
-        return UUID(call.named("delivery_id"))
-    except ValueError:
-        raise Refused(Code.DELIVERY_NOT_FOUND, "no delivery has such an id") from None
+    return call.id_in("delivery_id", Code.DELIVERY_NOT_FOUND, "no delivery has such an id")

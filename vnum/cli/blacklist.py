@@ -5,7 +5,7 @@ from uuid import UUID
 import click
 from rich.table import Table
 
-from vnum.cli.options import asked, phone_from_input
+from vnum.cli.options import asked, choice, phone_from_input
 from vnum.cli.session import command, console, engine
 from vnum.service.blacklist import PAGE, Direction, NewListing
 
@@ -36,12 +36,7 @@ async def list_(merchant_id: str | None, after: UUID | None) -> None:
 
 
 @blacklist.command()
-@click.option(
-    "--direction",
-    type=click.Choice([one.value for one in Direction]),
-    required=True,
-    help="May not ring, or not be rung.",
-)
+@choice("--direction", among=Direction, required=True, help="May not ring, or not be rung.")
 @click.option("--merchant", "merchant_id", help="For one merchant; without it, for all.")
 @click.option("--reason", help="Why; no phone.")
 @command

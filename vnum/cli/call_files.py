@@ -9,6 +9,7 @@ import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vnum.carrier import CallFile, Encoding, Form, zone_named
+from vnum.cli.options import choice
 from vnum.cli.session import console
 
 PIECE = 256 * 1024
@@ -18,21 +19,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 def file_options(function: F) -> F:
     """FILE --format --zone --encoding."""
     for option in (
-        click.option(
+        choice(
             "--encoding",
-            type=click.Choice([encoding.value for encoding in Encoding]),
+            among=Encoding,
             default=Encoding.UTF_8.value,
-            show_default=True,
             help="gb18030 reads GBK and GB2312 as well.",
         ),
         click.option(
             "--zone",
             help="Zone of times without an offset, as Asia/Shanghai; else the vendor's own (plain, asterisk: none).",
         ),
-        click.option(
+        choice(
             "--format",
             "form",
-            type=click.Choice([form.value for form in Form]),
+            among=Form,
             help="Whose format it is; else told by the columns.",
         ),
         click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),

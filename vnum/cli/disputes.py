@@ -3,18 +3,17 @@
 import click
 from rich.table import Table
 
-from vnum.cli.options import author_option
+from vnum.cli.options import author_option, choice
 from vnum.cli.session import command, console, engine
 from vnum.finance import DisputeState
 from vnum.service.disputes import PAGE
 
 
 @click.group(invoke_without_command=True)
-@click.option(
+@choice(
     "--state",
-    type=click.Choice([state.value for state in DisputeState]),
+    among=DisputeState,
     default=DisputeState.OPEN.value,
-    show_default=True,
     help="open = waits for an answer; the others: how it was answered.",
 )
 @click.option("--merchant", "merchant_id", help="One merchant; without it, all.")

@@ -10,6 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from vnum.cli.options import choice
 from vnum.cli.session import command, console, engine, replacing
 from vnum.finance import RENTAL_KINDS, ZONE, Draft, Invoice, Kind, OneInvoice, Period, plain, two_places
 from vnum.service.invoices import PAGE, Format
@@ -103,14 +104,7 @@ def _money(one: Draft | Invoice) -> tuple[str, ...]:
 @click.option("--period", help="All invoices of a closed month, as in 2026-10.")
 @click.option("--number", help="One invoice, as VN-2026-000001 (`vnum invoice list`).")
 @click.option("--note", "note_number", help="One credit or debit note, as pdf or json (`vnum invoice notes`).")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice([form.value for form in Format]),
-    default=Format.CSV.value,
-    show_default=True,
-    help="What for: see above.",
-)
+@choice("--format", "form", among=Format, default=Format.CSV.value, help="What for: see above.")
 @click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark, by which spreadsheets know it is UTF-8.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
 @command

@@ -8,7 +8,7 @@ import click
 import msgspec
 from rich.table import Table
 
-from vnum.cli.options import Span, When
+from vnum.cli.options import Span, When, choice
 from vnum.cli.session import bring_up, command, console, engine, servers
 from vnum.service import data_keys
 from vnum.service.key_ring import MOST_RATE_PER_S, KeyChange, NewKey
@@ -24,9 +24,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option(
-    "--role", type=click.Choice([role.value for role in Role]), required=True, help="What the key may do: docs/api.md."
-)
+@choice("--role", among=Role, required=True, help="What the key may do: docs/api.md.")
 @click.option("--merchant", "merchants", multiple=True, help="Tie a merchant, isv or finance key to merchants.")
 @click.option("--carrier", help="Tie a courier key to a carrier.")
 @click.option("--note", help="What the key is for.")

@@ -2,7 +2,7 @@
 
 import click
 
-from vnum.cli.options import asked, phone_from_input
+from vnum.cli.options import asked, choice, phone_from_input
 from vnum.cli.session import command, engine
 from vnum.service.opt_outs import OptIn, OptOut, Scope, Withdrawn
 
@@ -13,11 +13,10 @@ def opt_out() -> None:
 
 
 @opt_out.command()
-@click.option(
+@choice(
     "--scope",
-    type=click.Choice([one.value for one in Scope]),
+    among=Scope,
     default=Scope.MERCHANT.value,
-    show_default=True,
     help="merchant = calls of the merchant's agents; everything = all calls, and new numbers.",
 )
 @click.option("--merchant", "merchant_id", help="To one merchant; without it, to all.")
@@ -31,11 +30,10 @@ async def say(scope: str, merchant_id: str | None) -> None:
 
 
 @opt_out.command()
-@click.option(
+@choice(
     "--scope",
-    type=click.Choice([one.value for one in Withdrawn]),
+    among=Withdrawn,
     default=Withdrawn.MERCHANT.value,
-    show_default=True,
     help="As it was said; caller = the blocks of his complaints.",
 )
 @click.option("--merchant", "merchant_id", help="Of one merchant; without it, of all.")

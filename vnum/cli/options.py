@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import StrEnum
 from getpass import getuser
 from typing import Any, TypeVar
 
@@ -36,6 +37,11 @@ class When(click.ParamType[datetime]):
 def author_option(stands: str) -> Callable[[F], F]:
     """`--author`, where it may be left out: the login name then."""
     return click.option("--author", default=getuser, help=f"Who; {stands}. Without it, your login name.")
+
+
+def choice(*names: str, among: type[StrEnum], **more: Any) -> Callable[[F], F]:
+    """One of the values of an enumeration; a default is shown."""
+    return click.option(*names, type=click.Choice([one.value for one in among]), show_default="default" in more, **more)
 
 
 def phone_from_input() -> str:

@@ -7,7 +7,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vnum.cli.session import command, console, engine
-from vnum.service.care import CityUse, HostUse
+from vnum.service.occupancy import CityUse, HostUse
 
 
 @click.group(invoke_without_command=True)
@@ -21,7 +21,7 @@ def pool(context: click.Context) -> None:
 @command
 async def _show() -> None:
     async with engine() as opened:
-        use = await opened.care.use()
+        use = await opened.occupancy.use()
     console.print(_table("cities", use.cities), _table("hosts", use.hosts), sep="\n")
     console.print(f"Redis: {use.redis}")
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import click
 
-from vnum.cli.options import author_option
+from vnum.cli.options import author_option, choice
 from vnum.cli.session import command, engine
 from vnum.finance import plain
 from vnum.service.decide import Decided, Decision
@@ -12,11 +12,10 @@ from vnum.service.reviews import FIRST, PAGE, Charged, Review, ReviewState
 
 
 @click.command()
-@click.option(
+@choice(
     "--state",
-    type=click.Choice([state.value for state in ReviewState]),
+    among=ReviewState,
     default=ReviewState.OPEN.value,
-    show_default=True,
     help="open = waits for a decision; the others: what was decided.",
 )
 @click.option("--after", type=click.UUID, default=FIRST, help="The last review of the page before.")

@@ -27,7 +27,7 @@ async def list_(merchant_id: str | None, after: UUID) -> None:
     """List subscriptions, with how many of their deliveries wait and how many are dead."""
     async with engine() as opened:
         found = await opened.webhooks.page(OPERATOR, merchant_id=merchant_id, after=after)
-        backlogs = await opened.webhooks.backlogs(found)
+        backlogs = await opened.deliveries.backlogs(found)
     table = Table(title=f"{len(found)} webhooks")
     table.add_column("webhook", no_wrap=True)
     for column in ("merchant", "url", "events", "active", "waiting", "dead"):
@@ -49,7 +49,7 @@ async def list_(merchant_id: str | None, after: UUID) -> None:
 async def dead(webhook_id: UUID, after: UUID) -> None:
     """List deliveries that were given up, the oldest first. WEBHOOK_ID is what `vnum webhooks list` begins with."""
     async with engine() as opened:
-        found = await opened.webhooks.deliveries(webhook_id, DeliveryState.DEAD, OPERATOR, after=after)
+        found = await opened.deliveries.page(webhook_id, DeliveryState.DEAD, OPERATOR, after=after)
     click.echo(f"{len(found)} dead, times in UTC")
     for one in found:
         tried = f"{one.tried_at:%F %T}" if one.tried_at else "never"
@@ -70,9 +70,9 @@ async def replay(webhook_id: UUID, delivery_ids: tuple[UUID, ...], *, all_: bool
     async with engine() as opened:
         await opened.audit.note("webhook.replayed", [str(webhook_id)])
         if all_:
-            replayed = await opened.webhooks.replay_dead(webhook_id, OPERATOR)
+            replayed = await opened.deliveries.replay_dead(webhook_id, OPERATOR)
         else:
             for delivery_id in delivery_ids:
-                await opened.webhooks.replay(webhook_id, delivery_id, OPERATOR)
+                await opened.deliveries.replay(webhook_id, delivery_id, OPERATOR)
             replayed = len(delivery_ids)
     click.echo(f"{replayed} replayed")

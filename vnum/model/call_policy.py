@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from vnum.model.fields import Name
 from vnum.model.orders import OrderStatus
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
@@ -42,7 +43,6 @@ PURPOSES: Final[dict[str, Purpose]] = {
 }
 """What a call may be for, by the order's status. Orders unpaid, cancelled or closed give no reason to ring."""
 
-GroupName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
 PerHour = Annotated[int, msgspec.Meta(ge=1, le=100)]
 PerDay = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -80,7 +80,7 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     who: WhoMayRing = WhoMayRing.ANYONE
-    group: GroupName | None = None
+    group: Name | None = None
     withheld: bool = True
     purposes: Annotated[list[Purpose], msgspec.Meta(max_length=2)] = msgspec.field(
         default_factory=lambda: list(Purpose)
@@ -119,7 +119,7 @@ class PolicyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A merchant's own fields of a CallPolicy; what is left out is the platform's."""
 
     who: WhoMayRing | msgspec.UnsetType = msgspec.UNSET
-    group: GroupName | msgspec.UnsetType | None = msgspec.UNSET
+    group: Name | msgspec.UnsetType | None = msgspec.UNSET
     withheld: bool | msgspec.UnsetType = msgspec.UNSET
     purposes: Annotated[list[Purpose], msgspec.Meta(max_length=2)] | msgspec.UnsetType = msgspec.UNSET
     quiet: Quiet | msgspec.UnsetType | None = msgspec.UNSET

@@ -51,7 +51,7 @@ async def audit(engine: Engine, invoices: Path, now: datetime) -> Audit:
     quarantine = {host.host: host.quarantine_days for host in await engine.hosts.list()}
     _slots(found, bindings, quarantine)
     _bills(found, _owed(bindings, calls), invoices)
-    found.still_held = sum(use.bound + use.quarantined for use in (await engine.care.use()).hosts)
+    found.still_held = sum(use.bound + use.quarantined for use in (await engine.occupancy.use()).hosts)
     return found
 
 

@@ -3,20 +3,20 @@
 from datetime import datetime
 from enum import StrEnum
 from os import urandom
-from typing import Annotated, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
 
 from vnum.model.acting import acting, untied
+from vnum.model.fields import Name, PhoneText, Reason
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.phones import ANONYMOUS, PhoneError, holds_phone, parse_caller, parse_recipient
 from vnum.model.refusals import Code, Refused
 from vnum.service.callers import check_merchant, last_four
 from vnum.service.clock import Clock, peek
 from vnum.service.keys import Tie, within
-from vnum.service.orders import Name, Reason
 from vnum.store import audit
 from vnum.store import blacklist as stored
 from vnum.store.blacklist import Row
@@ -37,7 +37,7 @@ class NewListing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     shown: ClassVar[tuple[str, ...]] = ("merchant_id",)
 
-    phone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    phone: PhoneText
     direction: Direction
     merchant_id: Name | None = None
     reason: Reason | None = None

@@ -1,7 +1,6 @@
 """One call's whole life: what was asked, tried, connected, told, recorded, disputed and billed. Never who rang."""
 
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -15,6 +14,7 @@ from vnum.model.cells import cell_of
 from vnum.model.dials import CallState, DialFailure, DialState
 from vnum.model.ids import cell_in
 from vnum.model.refusals import Code, Refused
+from vnum.service.calls import RatedCall
 from vnum.service.clock import Clock, peek
 from vnum.service.keep import Status
 from vnum.service.labels import EVERYONE, Labels, Reader
@@ -50,19 +50,6 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    call_time: datetime
-    ring_time: datetime | None
-    answer_time: datetime | None
-    release_time: datetime
-    release_dir: int | None
-    release_cause: int | None
-    seconds: int
-    minutes: int
-    cost: Decimal
-    late: bool
-
-
 class NotTaken(msgspec.Struct, frozen=True, kw_only=True):
     """A record of the call that charges nothing; `state` = open until somebody decides."""
 
@@ -87,7 +74,7 @@ class CallLife(msgspec.Struct, frozen=True, kw_only=True):
     tries: list[Try]
     connected_at: datetime | None
     told: list[Told]
-    record: Recorded | None = None
+    record: RatedCall | None = None
     overdue: bool
     not_taken: list[NotTaken]
     marks: list[Mark] = []
@@ -166,7 +153,7 @@ class CallLives:
             host=None if hidden else owner["host"],
             extension=None if hidden else owner["extension"],
             ordered=life.ordered if record is None else _as_recorded(life.ordered, record),
-            record=None if record is None else _recorded(record),
+            record=None if record is None else _rated(record),
             marks=[Mark(row["mark"]) for row in marks],
             disputes=disputes,
             invoice_number=invoice,
@@ -200,8 +187,8 @@ def _try(row: Record) -> Try:
     return Try(at=row["at"], code=Code(told(row["code"], tied=acting().tied)), caller_class=CallerClass(row["class"]))
 
 
-def _recorded(row: Record) -> Recorded:
-    return Recorded(**{name: row[name] for name in Recorded.__struct_fields__})
+def _rated(row: Record) -> RatedCall:
+    return RatedCall(**{name: row[name] for name in RatedCall.__struct_fields__})
 
 
 def _not_taken(row: Record) -> NotTaken:

@@ -7,12 +7,12 @@ from uuid import UUID
 import msgspec
 
 from vnum.model.cells import cell_of
+from vnum.model.fields import CallId, Instant, Name
 from vnum.model.hosts import Host
 from vnum.model.numbers import NumberError, parse_extension
 from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code
-from vnum.service.orders import Name
-from vnum.service.route import CallId, Digits
+from vnum.service.route import Digits
 
 SKEW = timedelta(seconds=5)
 """How far the steps of one call may be out of order."""
@@ -24,8 +24,6 @@ OLDEST = timedelta(days=731)
 """A call longer ago than that is a mistake in the date."""
 
 _TO_THE_SECOND = len("2026-10-31T23:59:59")
-
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):

@@ -3,20 +3,20 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from os import urandom
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
 
 from vnum.model.acting import acting, untied
-from vnum.model.call_policy import CallerClass, GroupName
+from vnum.model.call_policy import CallerClass
+from vnum.model.fields import Name, PhoneText
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.phones import ANONYMOUS, PhoneError, parse_caller
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
 from vnum.service.keys import Tie, within
-from vnum.service.orders import Name
 from vnum.store import audit
 from vnum.store import callers as stored
 from vnum.store import merchants as stored_merchants
@@ -38,11 +38,11 @@ class NewCaller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     shown: ClassVar[tuple[str, ...]] = ("merchant_id", "group")
 
-    phone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    phone: PhoneText
     caller_class: Literal["merchant_agent", "courier", "robot"] = msgspec.field(name="class")
     merchant_id: Name | None = None
     carrier: Name | None = None
-    group: GroupName | None = None
+    group: Name | None = None
     verified: bool = False
 
     def __post_init__(self) -> None:

@@ -25,17 +25,9 @@ LONGEST = timedelta(days=92)
 """As many days as one list may span."""
 
 
-class FiledCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call as it was taken and rated. biz_at dates it: its answer, or the dial when unanswered; times in UTC.
-    host and extension None = the reader has to wait for the number until the order is shipped. `dispute` = the state of
-    its last dispute, `marks` = what its recipient keyed in after it."""
+class RatedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as its record tells it, and what it costs (CNY). Times in UTC."""
 
-    call_id: str
-    biz_at: datetime
-    binding_id: UUID
-    order_id: str
-    host: str | None
-    extension: str | None
     call_time: datetime
     ring_time: datetime | None
     answer_time: datetime | None
@@ -46,6 +38,19 @@ class FiledCall(msgspec.Struct, frozen=True, kw_only=True):
     minutes: int
     cost: Decimal
     late: bool
+
+
+class FiledCall(RatedCall, frozen=True, kw_only=True):
+    """As those see it who pay for it. biz_at dates it: its answer, or the dial when unanswered. host and extension
+    None = the reader has to wait for the number until the order is shipped. `dispute` = the state of its last dispute,
+    `marks` = what its recipient keyed in after it."""
+
+    call_id: str
+    biz_at: datetime
+    binding_id: UUID
+    order_id: str
+    host: str | None
+    extension: str | None
     dispute: DisputeState | None
     marks: list[Mark]
 

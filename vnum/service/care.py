@@ -1,17 +1,15 @@
-"""Care of the pool: rebuild it from PostgreSQL, roll it over at midnight, bring orphans back, and look at it."""
+"""Care: what is done now and then, above all of the pool: rebuild it, roll it over at midnight, bring orphans back."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import msgspec
-
 from vnum.model.bindings import MAX_LIFE
 from vnum.model.call_rules import GRACE
-from vnum.model.hosts import Host, HostState
+from vnum.model.hosts import HostState
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.instants import day_of
 from vnum.model.numbers import index_of, parse_extension
-from vnum.pool.redis_pool import PoolDown, RedisPool
+from vnum.pool.redis_pool import PoolDown
 from vnum.service import clock as clocks
 from vnum.service.audit import Audit
 from vnum.service.clock import Clock
@@ -19,13 +17,13 @@ from vnum.service.data_keys import make_ahead
 from vnum.service.deliver import Deliverer
 from vnum.service.dial_care import DialCare
 from vnum.service.events import Ends, PoolWatch, rooms_of_hosts
+from vnum.service.occupancy import Occupancy
 from vnum.service.registry import Registry
 from vnum.service.retention import Retention
 from vnum.service.supply import Supply
 from vnum.service.unrecorded import Unrecorded
 from vnum.store import bindings as stored
 from vnum.store import clock as stored_clock
-from vnum.store import hosts as stored_hosts
 from vnum.store import idempotency
 from vnum.store import keys as stored_keys
 from vnum.store import messages as stored_messages
@@ -47,43 +45,11 @@ WATCH = timedelta(minutes=10)
 """How often the room of the pool is looked at, where somebody wants to hear when it is low."""
 
 
-class HostUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What is free, bound and in quarantine on a host, by PostgreSQL; and, at the past week's pace, how long it lasts.
-
-    `free` = may be bound now, so at most what `max_live` leaves.
-    `days_left` None = nothing was bound in the past week.
-    """
-
-    host: str
-    city: str | None
-    state: HostState
-    capacity: int
-    free: int
-    bound: int
-    quarantined: int
-    days_left: int | None
-
-
-class CityUse(msgspec.Struct, frozen=True, kw_only=True):
-    city: str | None
-    capacity: int
-    free: int
-    bound: int
-    quarantined: int
-    days_left: int | None
-
-
-class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
-    hosts: list[HostUse]
-    cities: list[CityUse]
-    redis: str
-
-
 class Care:
     def __init__(
         self,
         database: Database,
-        pool: RedisPool,
+        occupancy: Occupancy,
         registry: Registry,
         supply: Supply,
         vault: Vault,
@@ -98,7 +64,7 @@ class Care:
         cells: int,
     ) -> None:
         self._database = database
-        self._pool = pool
+        self._occupancy = occupancy
         self._registry = registry
         self._supply = supply
         self._vault = vault
@@ -169,26 +135,11 @@ class Care:
         await self._supply.move(cell, slots)
         return len(slots)
 
-    async def use(self) -> PoolUse:
-        """The pool as PostgreSQL has it, per host and city."""
-        records = await stored_hosts.occupancy(self._database, await clocks.peek(self._clock, self._database))
-        await self._registry.refresh(force=True)
-        hosts = [
-            _use(self._registry.known(row["host"]), row["bound"], row["quarantined"], row["bound_in_week"])
-            for row in records
-        ]
-        pace = {row["host"]: row["bound_in_week"] for row in records}
-        cities = [
-            _city(city, [host for host in hosts if host.city == city], pace)
-            for city in dict.fromkeys(host.city for host in hosts)
-        ]
-        return PoolUse(hosts=hosts, cities=cities, redis=await self._redis_state())
-
     async def _watch_pool(self, now: datetime) -> None:
         if (self._watched_at is not None and now - self._watched_at < WATCH) or not await self._pool_watch.wanted():
             return
         self._watched_at = now
-        use = await self.use()
+        use = await self._occupancy.use()
         rooms = [(host.host, host.city, host.state, host.free, host.capacity) for host in use.hosts]
         await self._pool_watch.look(rooms_of_hosts(rooms), now)
 
@@ -199,42 +150,3 @@ class Care:
         except PoolDown:
             return  # the next round tries again
         self._rolled_on = day_of(now)
-
-    async def _redis_state(self) -> str:
-        try:
-            await self._pool.ping()
-        except PoolDown:
-            return "down"
-        return "up"
-
-
-def _use(host: Host, bound: int, quarantined: int, bound_in_week: int) -> HostUse:
-    free = host.capacity - bound - quarantined
-    if host.max_live is not None:
-        free = max(0, min(free, host.max_live - bound))
-    return HostUse(
-        host=host.host,
-        city=host.city,
-        state=host.state,
-        capacity=host.capacity,
-        free=free,
-        bound=bound,
-        quarantined=quarantined,
-        days_left=_days_left(free, bound_in_week),
-    )
-
-
-def _city(city: str | None, hosts: list[HostUse], pace: dict[str, int]) -> CityUse:
-    free = sum(host.free for host in hosts)
-    return CityUse(
-        city=city,
-        capacity=sum(host.capacity for host in hosts),
-        free=free,
-        bound=sum(host.bound for host in hosts),
-        quarantined=sum(host.quarantined for host in hosts),
-        days_left=_days_left(free, sum(pace[host.host] for host in hosts)),
-    )
-
-
-def _days_left(free: int, bound_in_week: int) -> int | None:
-    return free * 7 // bound_in_week if bound_in_week else None

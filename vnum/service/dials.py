@@ -1,15 +1,11 @@
-"""Click to dial: a merchant orders a call, a switch takes the order, rings the agent and then asks route as ever.
+"""Click to dial: a merchant orders a call; a switch takes the order (`take_dials`), rings the agent and asks route.
 
 Nothing is decided here that route does not decide again; what can be known before a phone rings is said before.
 """
 
-import asyncio
-import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from os import urandom
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -21,21 +17,18 @@ from vnum.model.bindings import Binding
 from vnum.model.call_policy import Policies
 from vnum.model.call_rules import Facts, caps, refusal, told
 from vnum.model.cells import cell_of
-from vnum.model.dials import RING_S, SAY_WITHIN, TAKE_WITHIN, CallState, DialFailure, DialState
+from vnum.model.dials import TAKE_WITHIN, DialFailure, DialState
+from vnum.model.fields import Name, PhoneText
 from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
 from vnum.model.phones import PhoneError, parse_caller
 from vnum.model.refusals import Code, RateLimited, Refusal, Refused
-from vnum.service.call_record import Instant
 from vnum.service.clock import Clock, peek
-from vnum.service.dial_care import DialCare
 from vnum.service.dialled import Slots, facts_of
 from vnum.service.labels import LabelItem, Labels, Reader
-from vnum.service.orders import Name
-from vnum.service.route import CallId, Policy
+from vnum.service.route import Policy
 from vnum.store import audit
 from vnum.store import dials as stored
 from vnum.store import routes as stored_routes
-from vnum.store.bell import Bell
 from vnum.store.database import ENDED, LOST, Connection, Database
 from vnum.store.dials import Row
 from vnum.vault import Vault
@@ -43,13 +36,6 @@ from vnum.vault import Vault
 AGENT = b"agent"
 """What an agent's phone is sealed for."""
 
-LOOK_AGAIN_S = 5.0
-"""How often whoever waits looks by himself: for orders that come back, and should the bell be missed."""
-
-AHEAD = timedelta(minutes=5)
-"""How far a switch's clock may be ahead of ours."""
-
-MOST_STATES = 1_000
 MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
 _HOUR = timedelta(hours=1)
@@ -61,7 +47,7 @@ class NewDial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     merchant_id: Name
     order_id: Name
-    agent_phone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    agent_phone: PhoneText
 
 
 class Dial(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,45 +57,6 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True):
     binding: Binding
     state: DialState
     take_by: datetime
-
-
-class TakeDials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`wait_seconds` = how long to wait for the first, if there is none."""
-
-    most: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
-    wait_seconds: Annotated[int, msgspec.Meta(ge=0, le=30)] = 20
-
-
-class DialToMake(msgspec.Struct, frozen=True, kw_only=True):
-    """Ring `agent` (E.164) showing `display_number`, for `max_ring_seconds` at most; when he answers ask route with
-    this call_id, caller = agent, this host, digits = this extension."""
-
-    call_id: str
-    agent: str
-    host: str
-    extension: str
-    display_number: str
-    max_ring_seconds: int
-
-    def __repr__(self) -> str:
-        return f"DialToMake({self.call_id})"
-
-
-class StateOfCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a call came to at the switch, and when; `host` is taken, and needed for nothing."""
-
-    call_id: CallId
-    state: CallState
-    at: Instant
-    host: Name | None = None
-
-
-class ToldState(msgspec.Struct, frozen=True, kw_only=True):
-    """`new` = it was not told before."""
-
-    call_id: str
-    state: CallState
-    new: bool
 
 
 class OpenDial(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,8 +85,6 @@ class Dials:
         clock: Clock,
         cells: int,
         policy: Policy,
-        bell: Bell,
-        care: DialCare,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -149,8 +94,6 @@ class Dials:
         self._policy = policy
         self._policies = Policies(policy.calls)
         self._slots = Slots(database)
-        self.bell = bell
-        self._care = care
 
     async def order(self, new: NewDial, reader: Reader, also: Also | None = None) -> Dial:
         """`also` writes in the same transaction (an answer to be kept, say); what it raises undoes both.
@@ -171,47 +114,6 @@ class Dials:
             now = await peek(self._clock, self._database)
             return await self._file(binding, agent, now, also)
 
-    async def take(self, asked: TakeDials, there: Callable[[], bool] = lambda: True) -> list[DialToMake]:
-        """Up to `most` orders, each for this switch alone; waits for the first up to `wait_seconds`. `there` = whether
-        the switch still waits: one that was killed meanwhile would keep an order from the next for SAY_WITHIN."""
-        until_s = time.monotonic() + asked.wait_seconds
-        event = await self.bell.listen()
-        try:
-            while True:
-                event.clear()
-                if not there():
-                    return []
-                if found := await self._take(asked.most):
-                    return found
-                left_s = until_s - time.monotonic()
-                if left_s <= 0 or self.bell.closed:
-                    return []
-                try:
-                    async with asyncio.timeout(min(left_s, LOOK_AGAIN_S)):
-                        await event.wait()
-                except TimeoutError:
-                    continue
-        finally:
-            self.bell.leave(event)
-
-    async def tell(self, items: Sequence[StateOfCall]) -> list[ToldState]:
-        """A result an item, in order. Raises Refused (time_in_future)."""
-        now = await peek(self._clock, self._database)
-        if any(item.at > now + AHEAD for item in items):
-            raise Refused(Code.TIME_IN_FUTURE, "at: more than five minutes ahead")
-        told = [(cell_of(self._cells, one.call_id), one.call_id, one.state.value, one.at) for one in items]
-        records = await stored.tell(self._database, told, now, DialFailure.FAILED)
-        for record in records:
-            if record["moved"] is not None:
-                DIALS.labels(record["moved"], record["code"] or "").inc()
-        new = Counter((record["call_id"], record["state"]) for record in records)
-        results = []
-        for item in items:
-            first = new[item.call_id, item.state] > 0
-            new[item.call_id, item.state] = 0
-            results.append(ToldState(call_id=item.call_id, state=item.state, new=first))
-        return results
-
     async def open_page(
         self,
         merchant_id: str,
@@ -225,9 +127,6 @@ class Dials:
         now = await peek(self._clock, self._database)
         records = await stored.page(self._database, merchant_id, since, until, order_id, after, limit)
         return [_open(record, now) for record in records]
-
-    async def close(self) -> None:
-        await self.bell.close()
 
     async def _check(self, binding: Binding, agent: str, *, tied: bool) -> None:
         """What route would refuse the agent for at this moment, less a lock: that he guessed elsewhere is not the
@@ -307,30 +206,6 @@ class Dials:
         if made["orders"] >= most:
             wait = made["oldest"] + MINUTE - now
             raise RateLimited(f"a merchant orders {most} calls a minute at the most", max(1, -(-wait // _SECOND)))
-
-    async def _take(self, most: int) -> list[DialToMake]:
-        now = await peek(self._clock, self._database)
-        found: list[DialToMake] = []
-        for cell in range(self._cells):
-            await self._care.give_up(cell, now)
-            if len(found) < most:
-                by = acting().by
-                rows = await stored.take(self._database, cell, now, now - SAY_WITHIN, by, most - len(found))
-                await self._vault.know(*(row["key_id"] for row in rows))
-                found += [self._to_make(row) for row in sorted(rows, key=lambda row: row["ordered_at"])]
-        for _ in found:
-            DIALS.labels(DialState.TAKEN, "").inc()
-        return found
-
-    def _to_make(self, row: Record) -> DialToMake:
-        return DialToMake(
-            call_id=row["call_id"],
-            agent=self._vault.open(row["agent"], row["call_id"], AGENT, row["key_id"]),
-            host=row["host"],
-            extension=row["extension"],
-            display_number=row["host"],
-            max_ring_seconds=RING_S,
-        )
 
 
 def _agent(phone: str) -> str:

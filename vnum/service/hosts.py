@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from vnum.finance import CloseBlocked, drain
+from vnum.model.fields import Name
 from vnum.model.hosts import ExtCheck, Host, HostState
 from vnum.model.numbers import NumberError, Plan, parse_host
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
-from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.store import hosts as stored
 from vnum.store.database import Database

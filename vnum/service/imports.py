@@ -14,19 +14,6 @@ BATCH = 1_000
 TURN = 100
 """Rows that are worked on in one go, a few milliseconds: who shares the process has his turn in between."""
 
-_FIELDS = (
-    "call_id",
-    "host",
-    "extension",
-    "caller",
-    "call_time",
-    "ring_time",
-    "answer_time",
-    "release_time",
-    "release_dir",
-    "release_cause",
-)
-
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a file and what became of it."""
@@ -76,7 +63,7 @@ def record_of(row: Row) -> CallRecord | Reported:
     if row.call is None:
         return _rejected("", row.reason or "")
     try:
-        return msgspec.convert({name: getattr(row.call, name) for name in _FIELDS}, CallRecord)
+        return msgspec.convert(row.call, CallRecord, from_attributes=True)
     except msgspec.ValidationError as error:
         return _rejected(_short(row.call), str(error))
 

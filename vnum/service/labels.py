@@ -13,12 +13,13 @@ from vnum.model import bindings as rules
 from vnum.model.acting import untied
 from vnum.model.bindings import Binding, State
 from vnum.model.cells import cell_of
+from vnum.model.fields import Name
 from vnum.model.orders import OVER, READABLE
 from vnum.model.refusals import Code, Refusal
 from vnum.service.batch import Bound, current
 from vnum.service.bind import Binder
 from vnum.service.clock import Clock
-from vnum.service.orders import Name, Order
+from vnum.service.orders import Order
 from vnum.service.supply import Wish
 from vnum.store import bindings as stored
 from vnum.store.database import Database

@@ -9,14 +9,13 @@ import msgspec
 from vnum.meters import MARKS
 from vnum.model.call_policy import Policies
 from vnum.model.cells import cell_of
+from vnum.model.fields import CallId, Instant
 from vnum.model.ids import cell_in
 from vnum.model.refusals import Code, Refused
 from vnum.service import opt_outs
-from vnum.service.call_record import Instant
 from vnum.service.clock import Clock, peek
 from vnum.service.keys import Tie
 from vnum.service.opt_outs import BLOCKED, Scope
-from vnum.service.route import CallId
 from vnum.store import call_policies
 from vnum.store import marks as stored
 from vnum.store.database import Connection, Database

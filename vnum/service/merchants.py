@@ -10,11 +10,11 @@ import msgspec
 from asyncpg import Record
 
 from vnum.finance import BEGINNING, DEFAULT_TARIFF, Assignment, TariffId, assign
+from vnum.model.fields import Instant, Name, PhoneText, Text
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
-from vnum.service.orders import Name, Text
-from vnum.service.tariffs import Instant, choose
+from vnum.service.tariffs import choose
 from vnum.store import merchants as stored
 from vnum.store.database import Connection, Database
 
@@ -24,9 +24,6 @@ PAGE = 1_000
 class MerchantState(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
-
-
-Phone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 MOST = 1_000_000_000
@@ -42,7 +39,7 @@ class NewMerchant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     invoice_title: Text | None = None
     tax_no: Text | None = None
     tariff_id: Name = "default"
-    service_number: Phone | None = None
+    service_number: PhoneText | None = None
     state: MerchantState = MerchantState.ACTIVE
     spend_cap: Decimal | None = None
     spend_alert: Decimal | None = None
@@ -64,7 +61,7 @@ class MerchantChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tax_no: Text | None = None
     tariff_id: Name | None = None
     tariff_from: Instant | None = None
-    service_number: Phone | None = None
+    service_number: PhoneText | None = None
     state: MerchantState | None = None
     spend_cap: Decimal | msgspec.UnsetType | None = msgspec.UNSET
     spend_alert: Decimal | msgspec.UnsetType | None = msgspec.UNSET

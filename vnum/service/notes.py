@@ -35,13 +35,12 @@ from vnum.finance import (
     note_head,
     rerate,
 )
+from vnum.model.fields import CallId, Name
 from vnum.model.phones import holds_phone
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, read
 from vnum.service.invoices import Invoices
 from vnum.service.keys import Tie, within
-from vnum.service.orders import Name
-from vnum.service.route import CallId
 from vnum.store.database import ENDED, LOST, Connection, Database
 
 PAGE = 1_000

@@ -6,24 +6,21 @@ Kept under the keyed hash of his phone alone. What was said and taken back stays
 from datetime import datetime
 from enum import StrEnum
 from os import urandom
-from typing import Annotated
 
 import msgspec
 
 from vnum.meters import OPT_OUTS
 from vnum.model.acting import acting
+from vnum.model.fields import Name, PhoneText
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.phones import PhoneError, parse_recipient
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
-from vnum.service.orders import Name
 from vnum.store import audit
 from vnum.store import merchants as stored_merchants
 from vnum.store import opt_outs as stored
 from vnum.store.database import Connection, Database
 from vnum.vault import Vault
-
-PhoneText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class Scope(StrEnum):

@@ -7,12 +7,9 @@ import msgspec
 
 from vnum.model.acting import SYSTEM
 from vnum.model.bindings import MAX_TTL_DAYS, Mode
+from vnum.model.fields import Name, PhoneText, Text
 from vnum.model.orders import OrderStatus
 from vnum.service.supply import Wish
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
-Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
-Text = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,7 +22,7 @@ class BindRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     merchant_id: Name
     order_id: Name
-    recipient_phone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    recipient_phone: PhoneText
     order_status: OrderStatus
     ttl_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_TTL_DAYS)] = 30
     city: Name | None = None

@@ -57,6 +57,10 @@ class Registry:
         """Whether that is one of our hosts, as far as this copy knows."""
         return number in self._hosts
 
+    def owns(self, phone: str) -> bool:
+        """The same of a phone, as E.164 has it."""
+        return phone.removeprefix("+86") in self._hosts or phone.replace("+86", "0", 1) in self._hosts
+
     def known(self, number: str) -> Host:
         """A host that a binding names: hosts are never deleted."""
         return self._hosts[number]

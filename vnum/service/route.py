@@ -17,6 +17,7 @@ from vnum.model.acting import acting
 from vnum.model.call_policy import CallPolicy, PlatformPolicy, Policies
 from vnum.model.call_rules import Facts, caps, counts, refusal, tells_expiry
 from vnum.model.cells import cell_of, cell_of_hash
+from vnum.model.fields import CallId, Name
 from vnum.model.hosts import Host, HostState
 from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.phones import PhoneError, parse_caller
@@ -25,13 +26,11 @@ from vnum.service.call_back import CallBacks
 from vnum.service.clock import Clock
 from vnum.service.dialled import Slots, facts_of
 from vnum.service.filing import Back, Decided, Filing, Through
-from vnum.service.orders import Name
 from vnum.service.registry import Registry
 from vnum.store.database import Database
 from vnum.store.routes import Connected, ConnectedBack, Filed, Refusal
 from vnum.vault import Vault
 
-CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 Digits = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 
 _HOUR = timedelta(hours=1)

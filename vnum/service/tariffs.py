@@ -27,16 +27,14 @@ from vnum.finance import (
     list_versions,
     load_book,
 )
+from vnum.model.fields import Instant, Name, Text
 from vnum.model.phones import holds_phone
 from vnum.model.refusals import Code, Refused
 from vnum.service.clock import Clock, peek
-from vnum.service.orders import Name, Text
 from vnum.store import merchants as stored
 from vnum.store.database import Connection, Database
 
 PAGE = 1_000
-
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class NewTariff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

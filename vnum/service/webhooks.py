@@ -1,6 +1,6 @@
-"""Subscriptions to events: who may make one, whom it tells what, its secret; and what became of its deliveries."""
+"""Subscriptions to events: who may make one, whom it tells what, and its secret."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from os import urandom
 from typing import Annotated
@@ -10,13 +10,13 @@ import msgspec
 from asyncpg import Record
 
 from vnum.model.acting import untied
-from vnum.model.ids import RANDOM_BYTES, cell_in, new_id
+from vnum.model.fields import Name
+from vnum.model.ids import RANDOM_BYTES, new_id
 from vnum.model.refusals import Code, Refused
-from vnum.model.webhooks import OF_PLATFORMS, SECRET_BYTES, DeliveryState, Event, secret_text
+from vnum.model.webhooks import OF_PLATFORMS, SECRET_BYTES, Event, secret_text
 from vnum.outside.addresses import MOST_URL, Reach, UrlRefused, check_url
 from vnum.service.clock import Clock, peek
 from vnum.service.keys import Caller, Role
-from vnum.service.orders import Name
 from vnum.store import merchants as stored_merchants
 from vnum.store import webhooks as stored
 from vnum.store.database import Connection, Database
@@ -29,9 +29,6 @@ MOST = 20
 
 SECRET = b"webhook"
 """What the seal of a secret is made for."""
-
-REPLAY = 1_000
-"""Deliveries replayed in one statement."""
 
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_URL)]
 Events = Annotated[list[Event], msgspec.Meta(min_length=1, max_length=len(Event))]
@@ -64,30 +61,6 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     active: bool
     created_at: datetime
     former_until: datetime | None = None
-
-
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """An event on its way to one subscription. `due_at` = its next attempt, while it waits; `failure` = why the last
-    one failed."""
-
-    delivery_id: UUID
-    event: str
-    merchant_id: str | None
-    at: datetime
-    state: DeliveryState
-    attempts: int
-    due_at: datetime
-    tried_at: datetime | None
-    failure: str | None
-    data: msgspec.Raw
-
-
-class Backlog(msgspec.Struct, frozen=True, kw_only=True):
-    """A subscription with the numbers of its deliveries that wait and that are dead."""
-
-    webhook: Webhook
-    waiting: int
-    dead: int
 
 
 Also = Callable[[Connection, Webhook], Awaitable[None]]
@@ -153,11 +126,11 @@ class Webhooks:
 
     async def get(self, webhook_id: UUID, caller: Caller) -> Webhook:
         """Raises Refused (webhook_not_found), also for what the caller may not see."""
-        return _webhook(await self._seen(webhook_id, caller))
+        return _webhook(await self.seen(webhook_id, caller))
 
     async def change(self, webhook_id: UUID, change: WebhookChange, caller: Caller) -> Webhook:
         """Raises Refused: webhook_not_found, webhook_url_refused, invalid_request."""
-        record = await self._seen(webhook_id, caller)
+        record = await self.seen(webhook_id, caller)
         if change.url is not None:
             self._check_url(change.url, record["role"])
         if change.events is not None:
@@ -189,47 +162,8 @@ class Webhooks:
             await stored.delete(self._database, webhook_id, await peek(self._clock, self._database))
         return msgspec.structs.replace(webhook, active=False)
 
-    async def deliveries(
-        self, webhook_id: UUID, state: DeliveryState, caller: Caller, *, after: UUID = FIRST, most: int = PAGE
-    ) -> list[Delivery]:
-        """Of a state, the oldest first, behind `after`. Raises Refused (webhook_not_found)."""
-        await self._seen(webhook_id, caller)
-        return [_delivery(row) for row in await stored.deliveries(self._database, webhook_id, state, after, most)]
-
-    async def replay(self, webhook_id: UUID, delivery_id: UUID, caller: Caller) -> Delivery:
-        """Sends a delivery once more, from the first attempt on, whatever became of it. Raises Refused:
-        webhook_not_found, delivery_not_found."""
-        await self._seen(webhook_id, caller)
-        now = await peek(self._clock, self._database)
-        with untied():  # of the one seen above
-            record = await stored.replay(self._database, cell_in(delivery_id), webhook_id, delivery_id, now)
-        if record is None:
-            raise Refused(Code.DELIVERY_NOT_FOUND, "no delivery of this subscription has such an id")
-        return _delivery(record)
-
-    async def replay_dead(self, webhook_id: UUID, caller: Caller) -> int:
-        """Sends every dead delivery once more; how many. Raises Refused (webhook_not_found)."""
-        await self._seen(webhook_id, caller)
-        now = await peek(self._clock, self._database)
-        replayed = 0
-        with untied():  # of the one seen above
-            while more := await stored.replay_dead(self._database, webhook_id, now, REPLAY):
-                replayed += more
-        return replayed
-
-    async def backlogs(self, webhooks: Sequence[Webhook]) -> list[Backlog]:
-        """With how much of each waits and is dead."""
-        counts = await stored.counts(self._database, [webhook.webhook_id for webhook in webhooks])
-        return [
-            Backlog(
-                webhook=webhook,
-                waiting=counts.get((webhook.webhook_id, DeliveryState.WAITING), 0),
-                dead=counts.get((webhook.webhook_id, DeliveryState.DEAD), 0),
-            )
-            for webhook in webhooks
-        ]
-
-    async def _seen(self, webhook_id: UUID, caller: Caller) -> Record:
+    async def seen(self, webhook_id: UUID, caller: Caller) -> Record:
+        """As it is stored. Raises Refused (webhook_not_found), also for what the caller may not see."""
         record = await stored.webhook(self._database, webhook_id)
         if record is None or not _sees(caller, record):
             raise Refused(Code.WEBHOOK_NOT_FOUND, "no subscription of yours has such an id")
@@ -308,13 +242,3 @@ def _sorted(events: Collection[Event]) -> list[str]:
 
 def _webhook(record: Record) -> Webhook:
     return Webhook(**{name: record[name] for name in Webhook.__struct_fields__})
-
-
-def _delivery(record: Record) -> Delivery:
-    fields = {name: record[name] for name in Delivery.__struct_fields__ if name not in ("delivery_id", "state", "data")}
-    return Delivery(
-        delivery_id=record["event_id"],
-        state=DeliveryState(record["state"]),
-        data=msgspec.Raw(record["data"].encode()),
-        **fields,
-    )

@@ -1,7 +1,7 @@
 """One side of a SIP call, as its caller or as who is rung.
 
-It has a tone of its own and an ear for the other's, keeps every message it sent or saw, and measures its talk by
-its own clock. Times are seconds since 1970; 0.0 = it did not happen.
+It has a tone of its own and an ear for the other's, and measures its talk by its own clock. Times are seconds since
+1970; 0.0 = it did not happen.
 """
 
 import asyncio
@@ -9,24 +9,19 @@ import time
 from dataclasses import dataclass, field
 from enum import Enum
 
+from vnum.voice.softphone.dialog import Dialog, named
 from vnum.voice.softphone.sip import (
     CODECS,
     EVENTS,
     Address,
-    Line,
     Media,
     Message,
-    address_in,
-    parameter,
     routes_in,
     sdp,
     token,
     uri_in,
 )
 from vnum.voice.softphone.sound import Sound
-
-REASONS = {100: "Trying", 180: "Ringing", 200: "OK", 302: "Moved Temporarily", 481: "Call Does Not Exist",
-           486: "Busy Here", 487: "Request Terminated", 603: "Decline"}  # fmt: skip
 
 
 class Keys(Enum):
@@ -48,18 +43,10 @@ class Manners:
 
 
 @dataclass
-class Call:
+class Call(Dialog):
     """One side of a call."""
 
-    line: Line
-    sound: Sound
-    number: str
-    call_id: str
-    local: str = ""
-    remote: str = ""
-    target: str = ""
-    routes: list[str] = field(default_factory=list)
-    sequence: int = 0
+    sound: Sound = field(kw_only=True)
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
     invite: Message | None = None
     media: Media | None = None
@@ -73,7 +60,6 @@ class Call:
     ended: float = 0.0  # also the moment of the answer to our BYE
     info: float = 0.0
     taken_info: set[int] = field(default_factory=set)
-    seen: list[Message] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, moment: str) -> None:
@@ -113,48 +99,6 @@ class Call:
     def ours(self) -> tuple[int, ...]:
         return tuple(CODECS[name] for name in self.codecs)
 
-    def send(self, method: str, body: str = "", kind: str = "application/sdp", **more: str) -> Message:
-        """A request within the dialog, with `more` headers, _ for -."""
-        self.sequence += 1
-        message = self.compose(method, body, kind)
-        message.headers += _headers(more)
-        self.seen.append(message)
-        self.line.request(message, address_in(self.routes[0] if self.routes else self.target))
-        return message
-
-    def compose(
-        self, method: str, body: str = "", kind: str = "application/sdp", *, number: int = 0, branch: str = ""
-    ) -> Message:
-        host, port = self.line.address
-        headers = [
-            ("via", f"SIP/2.0/UDP {host}:{port};rport;branch={branch or f'z9hG4bK{token()}'}"),
-            ("max-forwards", "70"),
-            *[("route", route) for route in self.routes],
-            ("from", self.local),
-            ("to", self.remote),
-            ("call-id", self.call_id),
-            ("cseq", f"{number or self.sequence} {method}"),
-            ("contact", self.contact),
-            *([("content-type", kind)] if body else []),
-        ]
-        return Message(f"{method} {self.target} SIP/2.0", headers, body)
-
-    @property
-    def contact(self) -> str:
-        host, port = self.line.address
-        return f"<sip:{self.number}@{host}:{port}>"
-
-    def reply(self, request: Message, status: int, source: Address, body: str = "") -> Message:
-        headers = [(name, value) for name, value in request.headers if name in ("via", "record-route")]
-        mine = self.local if self.local and parameter(self.local, "tag") else request.get("to")
-        headers += [("from", request.get("from")), ("to", mine), ("call-id", self.call_id)]
-        headers += [("cseq", request.get("cseq")), ("contact", self.contact)]
-        headers += [("content-type", "application/sdp")] if body else []
-        answer = Message(f"SIP/2.0 {status} {REASONS[status]}", headers, body)
-        self.seen.append(answer)
-        self.line.answer(request, answer, source)
-        return answer
-
     def hear(self, sdp_text: str) -> None:
         self.media = Media.parse(sdp_text)
         self.sound.talk_to(self.media, self.ours)
@@ -190,15 +134,9 @@ class Call:
         if status < 200:
             return
         asked = next(one for one in self.seen if one.sent and one.branch == answer.branch)
-        self._acknowledge(answer.number, asked.branch if status >= 300 else "")
+        self.acknowledge(answer.number, asked.branch if status >= 300 else "")
         if status < 300 and answer.body:
             self.hear(answer.body)
-
-    def _acknowledge(self, number: int, branch: str = "") -> None:
-        """The ACK of a no has its INVITE's branch."""
-        message = self.compose("ACK", number=number, branch=branch)
-        self.seen.append(message)
-        self.line.request(message, address_in(self.routes[0] if self.routes else self.target))
 
     def asked(self, request: Message, source: Address) -> None:
         """What the other side asks within the dialog."""
@@ -245,7 +183,7 @@ class Outgoing(Call):
         self.remote, self.target = f"<{uri}>", uri
         self.sequence, self.to = 1, to
         self.invite = self.compose("INVITE", self.offer)
-        self.invite.headers += _headers(more)
+        self.invite.headers += named(more)
         self.seen.append(self.invite)
         self.line.request(self.invite, to)
         self.mark("dialled", self.invite.at)
@@ -284,7 +222,7 @@ class Outgoing(Call):
         first = not self.answered
         self.remote, self.target = answer.get("to"), uri_in(answer.get("contact"))
         self.routes = routes_in(answer)[::-1]
-        self._acknowledge(answer.number)
+        self.acknowledge(answer.number)
         if first:
             self.hear(answer.body)
             self.final = 200
@@ -357,7 +295,3 @@ class Incoming(Call):
         super().end(at, final)
         if self.task is not None and self.task is not asyncio.current_task():
             self.task.cancel()
-
-
-def _headers(named: dict[str, str]) -> list[tuple[str, str]]:
-    return [(name.replace("_", "-"), value) for name, value in named.items()]

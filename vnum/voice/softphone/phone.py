@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from vnum.voice.softphone.call import Call, Incoming, Manners, Outgoing
+from vnum.voice.softphone.dialog import Dialog
 from vnum.voice.softphone.sip import LOOPBACK, Address, Line, Message, token, user_in
 from vnum.voice.softphone.sound import Sound
 
@@ -37,7 +38,7 @@ class Phone:
 
     async def dial(self, uri: str, to: Address, codecs: tuple[str, ...] = ("PCMU", "PCMA"), **more: str) -> Outgoing:
         call_id = f"{token()}{token()}"
-        call = Outgoing(self.line, await Sound.open(self.hz, self._host), self.number, call_id, codecs=codecs)
+        call = Outgoing(self.line, self.number, call_id, sound=await Sound.open(self.hz, self._host), codecs=codecs)
         self.calls[call_id] = call
         call.dial(uri, to, **more)
         return call
@@ -50,12 +51,12 @@ class Phone:
             self._ringing.add(task)
             task.add_done_callback(self._ringing.discard)
         elif message.status is None and message.method != "ACK":
-            stranger = Call(self.line, None, self.number, message.call_id)  # type: ignore[arg-type]
+            stranger = Dialog(self.line, self.number, message.call_id)
             stranger.reply(message, 200 if message.method == "OPTIONS" else 481, source)
 
     async def _rung(self, invite: Message, source: Address) -> None:
         number = user_in(invite.uri)
-        call = Incoming(self.line, await Sound.open(self.tone_of(number), self._host), number, invite.call_id)
+        call = Incoming(self.line, number, invite.call_id, sound=await Sound.open(self.tone_of(number), self._host))
         call.manners = self.manners_of(number)
         self.calls[invite.call_id] = call
         call.ring(invite, source)
