@@ -298,6 +298,26 @@ async def test_a_call_that_is_cut_by_a_stop_is_reported() -> None:
     assert stage.line.rung[0][2].ended
 
 
+async def test_a_stop_while_the_legs_are_taken_down_changes_nothing_of_the_record() -> None:
+    """He hung up; the switch stops before its own BYE is out."""
+    stage = Stage([CONNECT], digits="0042", outcomes=[("answers", 3)], left=(1, 42))
+    taking_down = asyncio.Event()
+
+    async def hang_up() -> None:
+        taking_down.set()
+        await asyncio.Event().wait()
+
+    stage.leg.hang_up = hang_up  # type: ignore[method-assign]
+    task = asyncio.create_task(stage.run())
+    await taking_down.wait()
+    stage.clock.passed_s += 7
+    stage.leg.hang_up = ScriptedLeg(stage.clock).hang_up  # type: ignore[method-assign]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (stage.talked_s, stage.record.release_dir, stage.record.release_cause) == (42, 1, 16)
+
+
 async def test_a_step_of_the_machines_clock_charges_nobody() -> None:
     stage = Stage([CONNECT], digits="0042", outcomes=[("answers", 3)])
     before: Any = stage.line.talk

@@ -276,11 +276,17 @@ class Call:
             ended.release(left.at, left.release_dir, left.cause)
 
     async def _file(self, leg: Leg, callee: Leg | None, ended: Outcome) -> None:
-        """Ends both legs (of an unanswered call the caller still hears why) and hands the record over."""
+        """Ends both legs (of an unanswered call the caller still hears why) and hands the record over, also of a call
+        that is cancelled just then."""
         ended.settle()
         self._enter("ending", "ended" if ended.answered else "failed")
         legs = ([] if callee is None else [callee]) + ([leg] if ended.answered else [])
-        await asyncio.gather(*(one.hang_up() for one in legs))
+        try:
+            await asyncio.gather(*(one.hang_up() for one in legs))
+        finally:
+            await self._report(ended)
+
+    async def _report(self, ended: Outcome) -> None:
         meters.CAUSES.labels(str(ended.record.release_cause)).inc()
         log.info(
             "call_ended",
