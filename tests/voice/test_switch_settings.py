@@ -54,6 +54,28 @@ MALFORMED = [
 ]
 
 
+# The variable, a value, what is said of it.
+TOLD = [
+    ("TRUNK_REGISTER", "1", "must be yes or no"),
+    ("DRAIN_S", "5s", "must be a number of seconds"),
+    ("SILENCE_S", "1.5", "must be a whole number"),
+    ("ALLOW", "192.0.2.1,10.0.0.1/24", "10.0.0.1/24 is an address within 10.0.0.0/24"),
+    ("ALLOW", "192.0.2.1,anybody", "'anybody' is neither"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "told"), TOLD)
+def test_what_to_write_instead_is_told(name: str, value: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=f"VNUM_SWITCH_{name}.*{told}"):
+        read_switch({f"VNUM_SWITCH_{name}": value})
+
+
+def test_one_mistake_is_told_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_switch({"VNUM_SWITCH_LISTEN": "localhost:5060"})
+    assert "ALLOW" not in str(refused.value)
+
+
 @pytest.mark.parametrize(("name", "value"), MALFORMED)
 def test_a_setting_that_can_not_be_used_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"VNUM_SWITCH_{name}"):

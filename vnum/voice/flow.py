@@ -307,6 +307,7 @@ class Call:
         """The call is over, filed, and costs no more; what is keyed in now is on disk before it is confirmed."""
         self._enter("marking")
         said = await ask_for_mark(callee, self._parts.terms.mark_s)
+        log.info("recipient_asked", call_id=self._id, mark=said)
         if said is not None:
             at = self._watch.instant(self._parts.clock.monotonic())
             await self._parts.journal.mark(Mark(call_id=self._id, mark=said, at=at))

@@ -63,21 +63,21 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("; ".join(problems))
 
     def _problems(self) -> list[tuple[bool, str]]:
-        url = URL(self.api)
+        url, stranger = URL(self.api), _stranger(self.allow)
         ports = _PORTS.fullmatch(self.rtp_ports)
         return [
             (_address(self.listen) is None, "VNUM_SWITCH_LISTEN must be an IPv4 address and a port: 127.0.0.1:5060"),
             (_address(self.metrics) is None, "VNUM_SWITCH_METRICS must be an IPv4 address and a port: 127.0.0.1:9465"),
             (_TRUNK.fullmatch(self.trunk) is None, "VNUM_SWITCH_TRUNK must be sip:host:port, as in sip:127.0.0.1:5080"),
             (
-                not self.on_loopback and not self.allow,
+                _address(self.listen) is not None and not self.on_loopback and not self.allow,
                 "VNUM_SWITCH_ALLOW must name who may speak SIP to the switch, since VNUM_SWITCH_LISTEN is not "
                 "127.0.0.1: addresses and networks of trunks and softphones, as in 203.0.113.5,192.0.2.0/24",
             ),
             (
-                _networks(self.allow) is None,
+                stranger is not None or len(self.allow.split(",")) > MOST_NETWORKS,
                 f"VNUM_SWITCH_ALLOW must be at most {MOST_NETWORKS} IPv4 addresses and networks with commas between "
-                "them: 203.0.113.5,192.0.2.0/24",
+                f"them: 203.0.113.5,192.0.2.0/24{stranger or ''}",
             ),
             (
                 _apart(self.listen, self.trunk),
@@ -151,7 +151,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
         """Who may speak SIP to the switch, besides the trunk."""
-        return _networks(self.allow) or (_LOOPBACK,)
+        return tuple(IPv4Network(one.strip()) for one in self.allow.split(",")) if self.allow else (_LOOPBACK,)
 
     @property
     def measured(self) -> Address:
@@ -178,7 +178,9 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def api_key(self) -> str:
         """Raises SettingsError."""
-        if (self.key is None) == (self.key_file is None):
+        if self.key is not None and self.key_file is not None:
+            raise SettingsError("VNUM_SWITCH_KEY and VNUM_SWITCH_KEY_FILE both give the switch its key; take one away")
+        if self.key is None and self.key_file is None:
             raise SettingsError(
                 "give the switch its key: VNUM_SWITCH_KEY_FILE (a file of mode 0600) or VNUM_SWITCH_KEY, one of them; "
                 "`vnum keys add --role switch` makes one"
@@ -212,7 +214,7 @@ def read_switch(environment: Mapping[str, str] | None = None) -> SwitchSettings:
     except msgspec.ValidationError as error:
         field = re.search(r"\$\.(\w+)", str(error))
         named = SWITCH_PREFIX + field[1].upper() if field else "a VNUM_SWITCH_ setting"
-        raise SettingsError(f"{named} is malformed: {str(error).partition(' - at')[0]}") from error
+        raise SettingsError(f"{named} {_must(str(error))}") from error
 
 
 def _address(text: str) -> Address | None:
@@ -224,21 +226,37 @@ def _address(text: str) -> Address | None:
     return Address(match["host"], int(match["port"]))
 
 
-def _networks(text: str) -> tuple[IPv4Network, ...] | None:
-    """None = malformed."""
-    try:
-        found = tuple(IPv4Network(one.strip()) for one in text.split(",")) if text else ()
-    except ValueError:
-        return None
-    return found if len(found) <= MOST_NETWORKS else None
+def _must(said: str) -> str:
+    """What a value has to be, out of what msgspec says of its type."""
+    if "enum" in said:
+        return "must be yes or no"
+    kind = re.search(r"Expected `(\w+)`", said)
+    must = {"float": "a number of seconds, as in 2.5", "int": "a whole number"}
+    return f"must be {must[kind[1]]}" if kind and kind[1] in must else f"is malformed: {said.partition(' - at')[0]}"
+
+
+def _stranger(text: str) -> str | None:
+    """What is said of the first that is no address and no network."""
+    for one in (one.strip() for one in text.split(",")) if text else ():
+        try:
+            IPv4Network(one)
+        except ValueError:
+            try:
+                meant = IPv4Network(one, strict=False)
+            except ValueError:
+                return f"; {one!r} is neither"
+            return f"; {one} is an address within {meant}: write that"
+    return None
 
 
 def _secret(file: Path, setting: str) -> str:
     try:
         mode = file.stat().st_mode
         text = file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as trouble:
-        raise SettingsError(f"{setting}: {file} can not be read ({type(trouble).__name__})") from None
+    except OSError as trouble:
+        raise SettingsError(f"{setting}: {file} can not be read: {trouble.strerror or 'trouble'}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{setting}: {file} must hold one word and nothing else") from None
     if mode & _LOOSE:
         raise SettingsError(f"{setting}: others than its owner may use {file}; run chmod 600 on it")
     if not text or not text.isprintable() or len(text.split()) != 1:

@@ -39,6 +39,9 @@ PLACES: Final = 1_023
 SILENT: Final = "rtp stream error"
 """What the library says of a leg that it ended since nothing came from it any more."""
 
+SILENT_S: Final = 1.0
+"""A trunk that says nothing for so long is complained of, also if the caller gave up by then."""
+
 WAY_OUT: Final = "VNUM_SWITCH_LISTEN and VNUM_SWITCH_TRUNK: is there a way from the one to the other?"
 MOST_EARLY: Final = 1_000
 MOST_DECLINING: Final = 20
@@ -128,15 +131,17 @@ class SipLine:
     async def picked_up(self, callee: Leg, within_s: float, *, caller: Leg | None) -> Answered | Failed:
         callee, caller = _sip(callee), None if caller is None else _sip(caller)
         waits = {callee.picked, callee.gone} | ({caller.gone} if caller is not None else set())
+        began = self.clock.monotonic()
         await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        answered = callee.picked.done() or callee.gone.done()
+        if not answered and callee.rang_at is None and self.clock.monotonic() - began >= SILENT_S:
+            log.warning("trunk_silent", trunk=self._settings.trunk_address, look="VNUM_SWITCH_TRUNK: no ringing came")
         if caller is not None and caller.gone.done():
             return Failed(caller.gone.result(), CALLER, NORMAL)
         if callee.picked.done():
             return Answered(callee.picked.result())
         if callee.gone.done():
             return Failed(callee.gone.result(), CALLEE, cause_of(callee.last_words))
-        if callee.rang_at is None:
-            log.warning("trunk_silent", trunk=self._settings.trunk_address, look="VNUM_SWITCH_TRUNK: no ringing came")
         return Failed(self.clock.monotonic(), PLATFORM, NO_ANSWER)
 
     async def talk(self, caller: Leg, callee: Leg, until: float) -> Left | None:

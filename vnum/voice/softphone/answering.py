@@ -17,12 +17,13 @@ Tell = Callable[[str], None]
 
 class Answerer(Phone):
     """Rings, answers or refuses as `manners` say, and tells each call in lines. Who called, and whom, is not told:
-    only what the phone shows, which should be the virtual number."""
+    only what the phone shows, which should be the virtual number. `press` = keys, `press_after_s` after the answer."""
 
-    def __init__(self, at: Address, manners: Manners, tell: Tell) -> None:
+    def __init__(self, at: Address, manners: Manners, tell: Tell, press: str = "", press_after_s: float = 0.0) -> None:
         super().__init__("answerer", ANSWERER_HZ, *at)
         self._manners = manners
         self._tell = tell
+        self._press, self._press_after_s = press, press_after_s
         self._telling: set[asyncio.Task[None]] = set()
         self._count = 0
 
@@ -42,10 +43,18 @@ class Answerer(Phone):
             await call.until("acknowledged")
             if call.answered:  # a refusal is acknowledged too
                 self._tell(f"call {count}: answered")
+        pressing = asyncio.create_task(self._key_in(call, count))
         while not call.ended:
             await call.changed.wait()
+        pressing.cancel()
         self._tell(f"call {count}: {_end(call)}")
         del self.calls[call.call_id]
+
+    async def _key_in(self, call: Incoming, count: int) -> None:
+        if self._press and call.answered:
+            await asyncio.sleep(self._press_after_s)
+            await call.key(self._press)
+            self._tell(f"call {count}: pressed {self._press}")
 
 
 def _end(call: Call) -> str:
