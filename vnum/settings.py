@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import platformdirs
@@ -11,6 +12,8 @@ import platformdirs
 from vnum.model.call_policy import PlatformPolicy
 from vnum.model.retention import MOST_DAYS, Keep
 from vnum.vault import KeyPlace
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 PREFIX = "VNUM_"
 SWITCH_PREFIX = "VNUM_SWITCH_"
@@ -181,16 +184,32 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         for name, text in source.items()
         if name.startswith(PREFIX) and not name.startswith(SWITCH_PREFIX)
     }
-    unknown = sorted(given.keys() - set(Settings.__struct_fields__))
+    return taken(Settings, PREFIX, given)
+
+
+def taken(kind: type[S], prefix: str, given: Mapping[str, str]) -> S:
+    """The texts of variables, by their fields, as settings of that kind. Raises SettingsError."""
+    unknown = sorted(given.keys() - set(kind.__struct_fields__))
     if unknown:
-        known = ", ".join(PREFIX + name.upper() for name in Settings.__struct_fields__)
+        known = ", ".join(prefix + name.upper() for name in kind.__struct_fields__)
         raise SettingsError(
-            f"unknown setting {', '.join(PREFIX + name.upper() for name in unknown)}; there are {known}"
+            f"unknown setting {', '.join(prefix + name.upper() for name in unknown)}; there are {known}"
         )
     try:
         filled = {name: text for name, text in given.items() if text}
-        return msgspec.convert(filled, Settings, strict=False, dec_hook=lambda kind, text: kind(text))
+        return msgspec.convert(filled, kind, strict=False, dec_hook=lambda wanted, text: wanted(text))
     except msgspec.ValidationError as error:
         field = re.search(r"\$\.(\w+)", str(error))
-        named = PREFIX + field[1].upper() if field else "a VNUM_ setting"
-        raise SettingsError(f"{named} is malformed: {str(error).partition(' - at')[0]}") from error
+        named = prefix + field[1].upper() if field else f"a {prefix} setting"
+        raise SettingsError(f"{named} is malformed: {_must(kind, field[1] if field else '', str(error))}") from error
+
+
+def _must(kind: type[msgspec.Struct], field: str, said: str) -> str:
+    """What a value has to be, where msgspec's words are those of a programmer."""
+    wanted = get_type_hints(kind).get(field)
+    if get_origin(wanted) is Literal:
+        return f"must be {' or '.join(get_args(wanted))}"
+    expected = re.match(r"Expected `(int|float)", said)
+    unit = " of seconds" if field.endswith("_s") else ""
+    numbers = {"int": f"must be a whole number{unit}", "float": f"must be a number{unit}, as in 2.5"}
+    return numbers[expected[1]] if expected else said.partition(" - at")[0]

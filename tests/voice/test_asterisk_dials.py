@@ -1,12 +1,12 @@
 """The program that takes orders to Asterisk, without Asterisk: call files, states, and when it takes none."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-DEPLOYED = Path(__file__).resolve().parents[2] / "deploy" / "asterisk"
+from tests.voice.deployed import DEPLOYED, program
+
 DIAL = {
     "call_id": "dial-1",
     "agent": "+8613700000001",
@@ -17,16 +17,7 @@ DIAL = {
 }
 
 
-def load() -> Any:
-    spec = importlib.util.spec_from_file_location("vnum_dials", DEPLOYED / "vnum_dials.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-DIALS = load()
+DIALS = program("asterisk/vnum_dials.py")
 
 
 class Enough(Exception):
@@ -54,7 +45,7 @@ class Vnum:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Any:
-    text = (DEPLOYED / "vnum_settings.conf").read_text()
+    text = (DEPLOYED / "asterisk" / "vnum_settings.conf").read_text()
     text = text.replace("/var/log/asterisk", str(tmp_path)).replace("/var/spool/asterisk", str(tmp_path))
     file = tmp_path / "vnum_settings.conf"
     file.write_text(text)

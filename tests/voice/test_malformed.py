@@ -9,9 +9,8 @@ import pytest
 import pytest_asyncio
 
 from tests.voice.attacker import Attacker, malformed
-from tests.voice.known import SWITCHES
-from tests.voice.office import Office, opened_office
-from tests.voice.switches import NotToBeHad
+from tests.voice.known import office_with
+from tests.voice.office import Office
 from vnum.servers import Endpoints
 from vnum.voice.softphone.sip import Message, sdp
 
@@ -25,12 +24,8 @@ CALLER = "13755550000"
 async def office(
     request: pytest.FixtureRequest, endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Office]:
-    try:
-        folder = tmp_path_factory.mktemp("malformed")
-        async with opened_office(endpoints, folder, SWITCHES[request.param]()) as (opened, _):
-            yield opened
-    except NotToBeHad as why:
-        pytest.skip(str(why))
+    async with office_with(request.param, endpoints, tmp_path_factory.mktemp("malformed")) as opened:
+        yield opened
 
 
 def odd(whole: bytes) -> dict[str, bytes]:

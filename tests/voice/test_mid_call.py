@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 
 from tests.voice.embedded import Embedded
-from tests.voice.known import SWITCHES, marked
-from tests.voice.office import HOST, Office, Talk, opened_office
-from tests.voice.switches import NotToBeHad, uri
+from tests.voice.known import marked, office_with
+from tests.voice.office import HOST, Office, Talk
+from tests.voice.switches import uri
 from vnum.servers import Endpoints
 from vnum.voice.softphone.call import Call
 from vnum.voice.softphone.phone import Phone
@@ -33,12 +33,8 @@ SIDES = ("caller", "callee")
 async def office(
     request: pytest.FixtureRequest, endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Office]:
-    try:
-        folder = tmp_path_factory.mktemp("mid")
-        async with opened_office(endpoints, folder, SWITCHES[request.param]()) as (opened, _):
-            yield opened
-    except NotToBeHad as why:
-        pytest.skip(str(why))
+    async with office_with(request.param, endpoints, tmp_path_factory.mktemp("mid")) as opened:
+        yield opened
 
 
 def side_of(talk: Talk, side: str) -> Call:

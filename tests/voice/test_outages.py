@@ -14,9 +14,9 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from tests.voice.known import SWITCHES, marked
-from tests.voice.office import Office, opened_office
-from tests.voice.switches import ROUTE_TIMEOUT_S, NotToBeHad, posted
+from tests.voice.known import marked, office_with
+from tests.voice.office import Office
+from tests.voice.switches import ROUTE_TIMEOUT_S, posted
 from tests.voice.talk import Talk
 from vnum.servers import Endpoints, open_servers
 
@@ -64,10 +64,8 @@ async def hall(
     servers = Servers(folder / "servers")
     await servers.open()
     try:
-        async with opened_office(servers.endpoints, folder, SWITCHES[request.param]()) as (office, _):
+        async with office_with(request.param, servers.endpoints, folder) as office:
             yield office, servers
-    except NotToBeHad as why:
-        pytest.skip(str(why))
     finally:
         await servers.close()
 

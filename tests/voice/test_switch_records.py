@@ -1,6 +1,5 @@
 """What stands beside Asterisk and Kamailio and needs neither: the program that posts their records, and its file."""
 
-import importlib.util
 import json
 import threading
 from collections.abc import Iterator
@@ -12,24 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.voice.deployed import DEPLOYED, program
 from vnum.carrier import CallFile
 
-DEPLOYED = Path(__file__).resolve().parents[2] / "deploy" / "asterisk"
-RECORDS_FILE = DEPLOYED.parent / "vnum_records.py"
 HEAD = "18400913965,7576,13800000000,2026-10-05T04:01:14.020Z"
 UNAVAILABLE = {"status": "rejected", "code": "store_unavailable"}
 
 
-def load() -> Any:
-    spec = importlib.util.spec_from_file_location("vnum_records", RECORDS_FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-RECORDS = load()
+RECORDS = program("vnum_records.py")
 
 
 def answered(call_id: str) -> str:
@@ -111,7 +100,7 @@ def taker() -> Iterator[Taker]:
 @pytest.fixture
 def settings(tmp_path: Path, taker: Taker) -> Any:
     (tmp_path / "vnum.key").write_text("vk_secret\n")
-    text = (DEPLOYED / "vnum_settings.conf").read_text()
+    text = (DEPLOYED / "asterisk" / "vnum_settings.conf").read_text()
     text = text.replace("/etc/asterisk", str(tmp_path)).replace("/var/log/asterisk", str(tmp_path))
     file = tmp_path / "vnum_settings.conf"
     file.write_text(text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{taker.server.server_port}"))
@@ -123,7 +112,7 @@ def spooling(tmp_path: Path, taker: Taker) -> Any:
     """Settings of Kamailio."""
     (tmp_path / "vnum.key").write_text("vk_secret\n")
     (tmp_path / "spool").mkdir()
-    text = (DEPLOYED.parent / "kamailio" / "vnum_settings.cfg").read_text()
+    text = (DEPLOYED / "kamailio" / "vnum_settings.cfg").read_text()
     text = text.replace("/etc/kamailio", str(tmp_path)).replace("/var/lib/vnum", str(tmp_path))
     file = tmp_path / "vnum_settings.cfg"
     file.write_text(text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{taker.server.server_port}"))

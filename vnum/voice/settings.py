@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 from yarl import URL
 
-from vnum.settings import SWITCH_PREFIX, Secret, SettingsError, read
+from vnum.settings import SWITCH_PREFIX, Secret, SettingsError, read, taken
 
 _ADDRESS: Final = re.compile(r"(?P<host>(?:[0-9]{1,3}\.){3}[0-9]{1,3}):(?P<port>[0-9]{1,5})")
 _TRUNK: Final = re.compile(r"sip:(?P<address>[A-Za-z0-9.-]+(?::[0-9]{1,5})?)")
@@ -75,7 +75,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "127.0.0.1: addresses and networks of trunks and softphones, as in 203.0.113.5,192.0.2.0/24",
             ),
             (
-                stranger is not None or len(self.allow.split(",")) > MOST_NETWORKS,
+                stranger is not None or len(_entries(self.allow)) > MOST_NETWORKS,
                 f"VNUM_SWITCH_ALLOW must be at most {MOST_NETWORKS} IPv4 addresses and networks with commas between "
                 f"them: 203.0.113.5,192.0.2.0/24{stranger or ''}",
             ),
@@ -151,7 +151,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
         """Who may speak SIP to the switch, besides the trunk."""
-        return tuple(IPv4Network(one.strip()) for one in self.allow.split(",")) if self.allow else (_LOOPBACK,)
+        return tuple(map(IPv4Network, _entries(self.allow))) or (_LOOPBACK,)
 
     @property
     def measured(self) -> Address:
@@ -204,17 +204,7 @@ def read_switch(environment: Mapping[str, str] | None = None) -> SwitchSettings:
         for name, text in source.items()
         if name.startswith(SWITCH_PREFIX) and text
     }
-    unknown = sorted(given.keys() - set(SwitchSettings.__struct_fields__))
-    if unknown:
-        known = ", ".join(SWITCH_PREFIX + name.upper() for name in SwitchSettings.__struct_fields__)
-        named = ", ".join(SWITCH_PREFIX + name.upper() for name in unknown)
-        raise SettingsError(f"unknown setting {named}; there are {known}")
-    try:
-        return msgspec.convert(given, SwitchSettings, strict=False, dec_hook=lambda kind, text: kind(text))
-    except msgspec.ValidationError as error:
-        field = re.search(r"\$\.(\w+)", str(error))
-        named = SWITCH_PREFIX + field[1].upper() if field else "a VNUM_SWITCH_ setting"
-        raise SettingsError(f"{named} {_must(str(error))}") from error
+    return taken(SwitchSettings, SWITCH_PREFIX, given)
 
 
 def _address(text: str) -> Address | None:
@@ -226,18 +216,13 @@ def _address(text: str) -> Address | None:
     return Address(match["host"], int(match["port"]))
 
 
-def _must(said: str) -> str:
-    """What a value has to be, out of what msgspec says of its type."""
-    if "enum" in said:
-        return "must be yes or no"
-    kind = re.search(r"Expected `(\w+)`", said)
-    must = {"float": "a number of seconds, as in 2.5", "int": "a whole number"}
-    return f"must be {must[kind[1]]}" if kind and kind[1] in must else f"is malformed: {said.partition(' - at')[0]}"
+def _entries(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",")] if text else []
 
 
 def _stranger(text: str) -> str | None:
     """What is said of the first that is no address and no network."""
-    for one in (one.strip() for one in text.split(",")) if text else ():
+    for one in _entries(text):
         try:
             IPv4Network(one)
         except ValueError:
